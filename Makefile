@@ -1,0 +1,45 @@
+# Two commands for users (demo, test) and the checks behind them. Needs Python >= 3.11 and a package registry.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check install --quiet -c constraints.txt
+
+.PHONY: demo test lint types imports check bench shipped clean
+
+demo: $(VENV)/.base  ## an estimate for the real 12-lead ECG that pydicom carries, and its page as demo.svg
+	@ecg=$$($(BIN)/python -c 'from pydicom.data import get_testdata_file as f; print(f("waveform_ecg.dcm", download=False))') \
+	&& $(BIN)/ecg-ka estimate "$$ecg" && $(BIN)/ecg-ka plot "$$ecg" -o demo.svg
+
+test: $(VENV)/.dev  ## all tests but the benchmarks
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+imports: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+check: lint types imports test  ## what .ci/run does
+
+bench: $(VENV)/.dev  ## ratios and rates, measured in one run
+	$(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py' -o norecursedirs= -s
+
+shipped: $(VENV)/.dev  ## make the shipped bundle from nothing (about an hour on 2 cores)
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash training/runs/shipped.sh
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build demo.svg
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.base: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) -e '.[dev]'
+	@touch $@ $(VENV)/.base

@@ -1,0 +1,45 @@
+"""ecg_ka: serum potassium estimated from a 12-lead ECG file, with what stands behind the number.
+
+Research use only, not a medical device.
+"""
+
+from ecg_ka.bundle import SHIPPED
+from ecg_ka.errors import (
+    BundleError,
+    EcgError,
+    MissingDependency,
+    RecordTooLarge,
+    UnknownFormat,
+    UnreadableRecord,
+    UnusableRecord,
+)
+from ecg_ka.estimate import DISCLAIMER, Estimate
+from ecg_ka.estimator import Estimator, prepare
+from ecg_ka.flags import Flag
+from ecg_ka.preprocess import SignalSpec
+from ecg_ka.quality import SignalQuality, assess
+from ecg_ka.readers import read
+from ecg_ka.record import LEADS, EcgRecord
+
+__all__ = [
+    "DISCLAIMER",
+    "LEADS",
+    "SHIPPED",
+    "BundleError",
+    "EcgError",
+    "EcgRecord",
+    "Estimate",
+    "Estimator",
+    "Flag",
+    "MissingDependency",
+    "RecordTooLarge",
+    "SignalQuality",
+    "SignalSpec",
+    "UnknownFormat",
+    "UnreadableRecord",
+    "UnusableRecord",
+    "assess",
+    "prepare",
+    "read",
+]
+__version__ = "0.1.0"

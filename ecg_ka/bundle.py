@@ -1,0 +1,179 @@
+"""The model bundle: one folder with weights, ONNX graph, configs, label density, calibration and hashes.
+
+    bundle.json             every setting, the provenance, and the SHA-256 of each other file
+    model.onnx              the network as it is served
+    weights.safetensors     the same network for training
+    calibration.safetensors sorted conformal scores by predicted region, without identifiers or order
+    metrics.json            what the evaluation measured
+
+No pickle anywhere. Loading is strict: an unknown or missing key, a file that differs from its hash or another format
+version is an error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_ka.errors import BundleError
+from ecg_ka.estimate import ModelIdentity
+from ecg_ka.preprocess import SignalSpec
+from ecg_ka.uncertainty import ConformalDistribution, LabelDensity, Regions
+
+FORMAT_VERSION = 1
+SHIPPED = Path(__file__).parent / "bundles" / "demo"
+
+_MANIFEST = "bundle.json"
+_ONNX = "model.onnx"
+_WEIGHTS = "weights.safetensors"
+_CALIBRATION = "calibration.safetensors"
+_METRICS = "metrics.json"
+_FILES = (_ONNX, _WEIGHTS, _CALIBRATION, _METRICS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """How a bundle came about. ``is_simulated`` marks a model that never saw a patient; ``training`` is the whole
+    configuration of its training."""
+
+    name: str
+    version: str
+    is_simulated: bool
+    trained_on: str
+    calibrated_on: str
+    intended_use: str
+    label_distribution_sha256: str
+    training: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """A loaded bundle. ``network`` holds the fields of ``NetworkConfig``; ``wide_interval_mmol_l`` is the width that
+    95 % of the calibration ECGs stay below at level 0.9; ``sha256`` covers every file."""
+
+    provenance: Provenance
+    network: dict[str, Any]
+    signal: SignalSpec
+    density: LabelDensity
+    conformal: ConformalDistribution
+    wide_interval_mmol_l: float
+    onnx: bytes
+    weights: bytes
+    metrics: dict[str, Any]
+    sha256: str = ""
+
+    @property
+    def regions(self) -> Regions:
+        """Edges of the many-, median- and few-shot regions."""
+        return self.conformal.regions
+
+    def identity(self) -> ModelIdentity:
+        """What an answer says about the model."""
+        return ModelIdentity(
+            name=self.provenance.name,
+            version=self.provenance.version,
+            sha256=self.sha256,
+            preprocessing_sha256=self.signal.sha256,
+            trained_on=self.provenance.trained_on,
+            calibrated_on=self.provenance.calibrated_on,
+            n_calibration=self.conformal.n,
+            intended_use=self.provenance.intended_use,
+        )
+
+
+def save_bundle(bundle: Bundle, folder: Path) -> None:
+    """Write all files of a bundle into ``folder``, which is made when absent."""
+    from safetensors.numpy import save
+
+    folder.mkdir(parents=True, exist_ok=True)
+    contents = {
+        _ONNX: bundle.onnx,
+        _WEIGHTS: bundle.weights,
+        _CALIBRATION: save(dict(bundle.conformal.scores)),
+        _METRICS: (json.dumps(bundle.metrics, indent=1, sort_keys=True) + "\n").encode(),
+    }
+    manifest = {
+        "format_version": FORMAT_VERSION,
+        "provenance": asdict(bundle.provenance),
+        "network": bundle.network,
+        "signal": asdict(bundle.signal),
+        "regions": asdict(bundle.regions),
+        "density": bundle.density.to_dict(),
+        "wide_interval_mmol_l": bundle.wide_interval_mmol_l,
+        "files": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
+    }
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    (folder / _MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+
+
+def load_bundle(folder: Path = SHIPPED) -> Bundle:
+    """Read a bundle, checking every file against its hash.
+
+    Raises:
+        BundleError: a file is absent, altered, of another version, or holds unknown or missing keys.
+    """
+    manifest_bytes = _read(folder / _MANIFEST)
+    try:
+        manifest = json.loads(manifest_bytes)
+        files = _verified(folder, manifest.pop("files"))
+        if manifest.pop("format_version") != FORMAT_VERSION:
+            raise BundleError(f"{folder} is not of format version {FORMAT_VERSION}; retrain or use a matching ecg_ka")
+        return _build(manifest, files, hashlib.sha256(manifest_bytes).hexdigest())
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleError(
+            f"{folder / _MANIFEST} is malformed ({error!r}); expected what training.export wrote"
+        ) from error
+
+
+def _build(manifest: dict[str, Any], files: Mapping[str, bytes], sha256: str) -> Bundle:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        scores: dict[str, NDArray[np.float32]] = load(files[_CALIBRATION])
+    except SafetensorError as error:
+        raise BundleError(f"{_CALIBRATION} cannot be read: {error}") from error
+    _expect_keys(manifest, {"provenance", "network", "signal", "regions", "density", "wide_interval_mmol_l"})
+    return Bundle(
+        provenance=Provenance(**manifest["provenance"]),
+        network=manifest["network"],
+        signal=SignalSpec.from_dict(manifest["signal"]),
+        density=LabelDensity.from_dict(manifest["density"]),
+        conformal=ConformalDistribution(Regions(**manifest["regions"]), scores),
+        wide_interval_mmol_l=float(manifest["wide_interval_mmol_l"]),
+        onnx=files[_ONNX],
+        weights=files[_WEIGHTS],
+        metrics=json.loads(files[_METRICS]),
+        sha256=sha256,
+    )
+
+
+def _verified(folder: Path, hashes: Mapping[str, str]) -> dict[str, bytes]:
+    _expect_keys(hashes, set(_FILES))
+    contents = {name: _read(folder / name) for name in _FILES}
+    for name, content in contents.items():
+        if hashlib.sha256(content).hexdigest() != hashes[name]:
+            raise BundleError(f"{folder / name} differs from its hash in {_MANIFEST}; fetch the bundle again")
+    return contents
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleError(
+            f"cannot read {path} ({error.strerror}); expected a bundle folder with {_MANIFEST}"
+        ) from error
+
+
+def _expect_keys(found: Mapping[str, object], expected: set[str]) -> None:
+    if set(found) != expected:
+        raise BundleError(f"{_MANIFEST} has keys {sorted(found)}; expected {sorted(expected)}")

@@ -1,0 +1,191 @@
+"""The `ecg-ka` command."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ecg_ka.bundle import SHIPPED, load_bundle
+from ecg_ka.errors import EcgError
+from ecg_ka.estimate import DISCLAIMER, Estimate, refusal_dict
+from ecg_ka.estimator import Estimator
+from ecg_ka.exporters import estimate_page, estimates_text, model_text, quality_text, record_csv
+from ecg_ka.quality import assess, full_report
+from ecg_ka.readers import read
+
+app = typer.Typer(
+    help=f"Serum potassium estimated from 12-lead ECG files. {DISCLAIMER}",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Files = Annotated[
+    list[Path],
+    typer.Argument(
+        help="ECG files or folders of one record: WFDB (.hea finds its signal file), DICOM, CSV, npy, JSON, zip"
+    ),
+]
+File = Annotated[Path, typer.Argument(help="one ECG: a file, or a folder that holds one record")]
+Fs = Annotated[float | None, typer.Option("--fs-hz", help="sampling rate, for files that do not state it (npy, CSV)")]
+Units = Annotated[str | None, typer.Option(help="mV, uV or V, for files that do not state their unit")]
+Leads = Annotated[str | None, typer.Option(help="lead names in file order, comma-separated, for files without names")]
+BundleFolder = Annotated[Path, typer.Option("--bundle", help="model bundle; the default is the shipped demonstration")]
+Level = Annotated[float, typer.Option(help="level of the interval, 0.5 to 0.99", min=0.5, max=0.99)]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON only")]
+
+REFUSED = 2
+"""Exit code when at least one file was refused."""
+
+
+@app.command()
+def estimate(  # noqa: PLR0913 - one parameter an option
+    files: Files,
+    fs_hz: Fs = None,
+    units: Units = None,
+    leads: Leads = None,
+    level: Level = 0.9,
+    bundle: BundleFolder = SHIPPED,
+    as_json: AsJson = False,
+) -> None:
+    """Estimate potassium for each file: a table, or with --json an array with one answer a file.
+
+    Exit code 2 when any file is refused; the others are answered all the same.
+    """
+    paths = _records(files)
+    estimator = Estimator.load(bundle)
+    facts = _facts(fs_hz, units, leads)
+    with typer.progressbar(paths, label="estimating", file=sys.stderr, hidden=len(paths) < 10) as bar:
+        answers = [(str(path), _answer(estimator, path, facts, level)) for path in bar]
+    print(json.dumps([_plain(*a) for a in answers], indent=1) if as_json else estimates_text(answers))
+    if any(isinstance(answer, EcgError) for _, answer in answers):
+        raise typer.Exit(REFUSED)
+
+
+@app.command()
+def quality(
+    file: File,
+    full: Annotated[bool, typer.Option("--full", help="also the slow look by neurokit2 (extra `quality`)")] = False,
+    fs_hz: Fs = None,
+    units: Units = None,
+    leads: Leads = None,
+    as_json: AsJson = False,
+) -> None:
+    """Signal quality of one ECG, lead by lead."""
+    record = read(file, **_facts(fs_hz, units, leads))
+    found = assess(record)
+    report: dict[str, Any] = {
+        "grade": found.grade,
+        "heart_rate_bpm": found.heart_rate_bpm,
+        "n_beats": len(found.r_peaks),
+        "duration_s": record.duration_s,
+        "leads_missing": record.leads_missing,
+        "flags": [{"name": flag, "sentence": flag.sentence} for flag in sorted(found.flags)],
+        "leads": [asdict(lead) for lead in found.leads],
+        "full": asdict(full_report(record)) if full else None,
+    }
+    print(json.dumps(report, indent=1) if as_json else quality_text(report))
+
+
+@app.command()
+def plot(
+    file: File,
+    output: Annotated[Path, typer.Option("--output", "-o", help="SVG file to write")],
+    fs_hz: Fs = None,
+    units: Units = None,
+    leads: Leads = None,
+    bundle: BundleFolder = SHIPPED,
+) -> None:
+    """Draw the clinical page (3 x 4 leads and a rhythm strip, 25 mm/s, 10 mm/mV) with the estimate on it."""
+    record = read(file, **_facts(fs_hz, units, leads))
+    page = estimate_page(record, Estimator.load(bundle).estimate(record))
+    _write(output, page)
+    print(f"wrote {output}")
+
+
+@app.command()
+def simulate(
+    potassium: Annotated[float, typer.Option(help="serum potassium in mmol/L", min=1.5, max=10.0)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="CSV file to write; `ecg-ka estimate` reads it")],
+    patient: Annotated[int, typer.Option(help="which simulated patient", min=0)] = 1,
+    visit: Annotated[int, typer.Option(help="which recording of that patient", min=0)] = 1,
+    preset: Annotated[str, typer.Option(help="size of the potassium effects: published or evidence")] = "published",
+    noise: Annotated[bool, typer.Option(help="electrode noise, filters and cable faults")] = True,
+) -> None:
+    """Simulate a 12-lead ECG at a chosen potassium. Simulated: it says nothing about patients."""
+    from ecg_ka.simulator import Preset, draw_patient
+    from ecg_ka.simulator import simulate as simulate_record
+
+    if preset not in set(Preset):
+        raise typer.BadParameter(f"{preset!r}; expected one of {', '.join(Preset)}", param_hint="--preset")
+    record = simulate_record(draw_patient(patient, Preset(preset)), potassium, visit, noise=noise)
+    _write(output, record_csv(record))
+    print(f"wrote {output}: simulated, {potassium:g} mmol/L")
+
+
+@app.command()
+def info(bundle: BundleFolder = SHIPPED, as_json: AsJson = False) -> None:
+    """The model bundle: what it was trained on, what it takes, what it is worth."""
+    loaded = load_bundle(bundle)
+    identity, metrics, is_simulated = loaded.identity(), loaded.metrics, loaded.provenance.is_simulated
+    about = {
+        "model": asdict(identity),
+        "is_simulated": is_simulated,
+        "signal": asdict(loaded.signal),
+        "regions": asdict(loaded.regions),
+        "training": loaded.provenance.training,
+        "metrics": metrics,
+        "disclaimer": DISCLAIMER,
+    }
+    print(json.dumps(about, indent=1) if as_json else model_text(identity, metrics, is_simulated=is_simulated))
+
+
+def main() -> None:
+    """Run the command; an error that was foreseen ends it with one line on standard error and exit code 2."""
+    try:
+        app()
+    except EcgError as error:
+        print(f"ecg-ka: {error.title}: {error}", file=sys.stderr)
+        sys.exit(REFUSED)
+
+
+def _records(files: list[Path]) -> list[Path]:
+    """Files without the signal files of headers that are given too: a pair is one record."""
+    headers = {path.with_suffix("") for path in files if path.suffix == ".hea"}
+    return [p for p in files if p.suffix == ".hea" or p.with_suffix("") not in headers]
+
+
+def _facts(fs_hz: float | None, units: str | None, leads: str | None) -> dict[str, Any]:
+    names = None if leads is None else tuple(name.strip() for name in leads.split(","))
+    return {"fs_hz": fs_hz, "units": units, "leads": names}
+
+
+def _answer(estimator: Estimator, path: Path, facts: dict[str, Any], level: float) -> Estimate | EcgError:
+    try:
+        return estimator.estimate(read(path, **facts), level=level)
+    except EcgError as error:
+        return error
+
+
+def _plain(name: str, answer: Estimate | EcgError) -> dict[str, Any]:
+    """One answer in JSON types: the same keys whether it was estimated or refused; ``error`` is null or a problem."""
+    if isinstance(answer, Estimate):
+        return {"file": name, **answer.to_dict(), "error": None}
+    problem = {"type": type(answer).__name__, "title": answer.title, "detail": str(answer)}
+    return {"file": name, **refusal_dict(answer), "error": problem}
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise EcgError(f"cannot write {path} ({error.strerror}); choose another place with --output") from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,228 @@
+"""From a record to an estimate: the only place that composes window choice, signal path, network and calibration."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ecg_ka.bundle import SHIPPED, Bundle, load_bundle
+from ecg_ka.errors import BundleError
+from ecg_ka.estimate import EcgProvenance, Estimate, Interval, Probability, QualitySummary, Region
+from ecg_ka.flags import Flag
+from ecg_ka.preprocess import ModelInput, SignalSpec, to_model_input
+from ecg_ka.quality import Grade, SignalQuality, assess, cleanest_window
+from ecg_ka.record import EcgRecord
+from ecg_ka.uncertainty import Predictive
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+THRESHOLDS = ((">=", 5.5), (">=", 6.0), (">=", 6.5), ("<", 3.5), ("<", 3.0))
+"""Probabilities that every answer carries, in mmol/L."""
+
+ADULT_YEARS = 18.0
+_FEW_SHOT_SHARE = 0.10  # of the predictive distribution: from here on INTERVAL_REACHES_FEW_SHOT is raised
+_BEYOND_MMOL_L = 0.5  # between estimate and calibrated median: from here on ESTIMATE_BEYOND_CALIBRATED is raised
+
+
+def choose_window(record: EcgRecord, spec: SignalSpec) -> tuple[EcgRecord, float]:
+    """The part of a record that the model looks at, and where it starts in seconds: the cleanest ``spec.duration_s``
+    of a longer record, else all of it."""
+    window = cleanest_window(record, spec.duration_s)
+    return record.crop(window.start, window.stop), window.start / record.fs_hz
+
+
+def prepare(record: EcgRecord, spec: SignalSpec) -> ModelInput:
+    """The network's input for a record; training and serving both call this.
+
+    Raises:
+        UnusableRecord: see :func:`ecg_ka.preprocess.to_model_input`.
+    """
+    return to_model_input(choose_window(record, spec)[0], spec)
+
+
+class Estimator:
+    """A loaded model bundle that turns records into estimates. Build it once; it is safe to share between threads.
+
+    Records go through the network one at a time on purpose: the answer for an ECG must not depend, to the last bit, on
+    which others are estimated with it.
+    """
+
+    def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
+        self.bundle = bundle
+        self._session = _session(bundle, threads)
+
+    @classmethod
+    def load(cls, folder: str | Path = SHIPPED, *, threads: int = 1) -> Estimator:
+        """From a bundle folder; without an argument the shipped demonstration model.
+
+        Raises:
+            BundleError: the folder holds no valid bundle.
+        """
+        return cls(load_bundle(Path(folder)), threads=threads)
+
+    def estimate(self, record: EcgRecord, *, level: float = 0.9) -> Estimate:
+        """The estimate for one record, with an interval of the given level (0.5 to 0.99).
+
+        Raises:
+            UnusableRecord: leads, length or activity do not suffice.
+            ValueError: a level outside the range.
+        """
+        if not 0.5 <= level <= 0.99:
+            raise ValueError(f"level {level}; expected 0.5 to 0.99, such as 0.9")
+        started = time.perf_counter()
+        window, start_s = choose_window(record, self.bundle.signal)
+        quality = assess(window)
+        model_input = to_model_input(window, self.bundle.signal)
+        reasons = withholding_reasons(record, quality)
+        value = _Value() if reasons else self._value(model_input, level)
+        flags = model_input.flags | quality.flags | value.flags | _record_flags(self.bundle, record)
+        return Estimate(
+            potassium_mmol_l=value.potassium_mmol_l,
+            median_mmol_l=value.median_mmol_l,
+            interval=value.interval,
+            interval_label_conditional=None,
+            probabilities=value.probabilities,
+            category=None,
+            bands=None,
+            region=value.region,
+            flags=tuple(flag for flag in Flag if flag in flags),
+            abstained=bool(reasons),
+            abstain_reasons=reasons,
+            quality=_summary(window, quality),
+            novelty=None,
+            ecg=_provenance(record, start_s),
+            model=self.bundle.identity(),
+            timing_ms=1000 * (time.perf_counter() - started),
+        )
+
+    def estimate_many(self, records: Iterable[EcgRecord], *, level: float = 0.9) -> list[Estimate]:
+        """The estimates of several records, each as :meth:`estimate` gives it alone."""
+        return [self.estimate(record, level=level) for record in records]
+
+    def infer(self, model_input: ModelInput) -> tuple[float, float]:
+        """Potassium and spread in mmol/L as the network gives them for one input."""
+        potassium, spread = self._session.run(
+            ["potassium_mmol_l", "spread_mmol_l"], {"signal_mv": model_input.signal_mv[None]}
+        )
+        return float(potassium[0]), float(spread[0])
+
+    def _value(self, model_input: ModelInput, level: float) -> _Value:
+        potassium, spread = self.infer(model_input)
+        predictive = self.bundle.conformal.predict(potassium, spread)
+        interval = predictive.interval(level)
+        region = _region(self.bundle, potassium, predictive, interval)
+        raised = {
+            Flag.FEW_SHOT_REGION: region.name == "few",
+            Flag.INTERVAL_REACHES_FEW_SHOT: region.few_shot_share >= _FEW_SHOT_SHARE,
+            Flag.WIDE_INTERVAL: _width_at_90(predictive) > self.bundle.wide_interval_mmol_l,
+            Flag.ESTIMATE_BEYOND_CALIBRATED: abs(potassium - predictive.median()) > _BEYOND_MMOL_L,
+        }
+        return _Value(
+            potassium_mmol_l=potassium,
+            median_mmol_l=predictive.median(),
+            interval=interval,
+            probabilities=tuple(predictive.probability(*threshold) for threshold in THRESHOLDS),
+            region=region,
+            flags=frozenset(flag for flag, is_raised in raised.items() if is_raised),
+        )
+
+
+def withholding_reasons(record: EcgRecord, quality: SignalQuality) -> tuple[str, ...]:
+    """Why no value is given although the record could be read; empty when one is given."""
+    age = record.source.age_years
+    reasons = {
+        "the signal quality does not allow an estimate; repeat the ECG": quality.grade is Grade.UNUSABLE,
+        "the amplitude is implausible for a surface ECG; check gain and unit of the file": (
+            Flag.IMPLAUSIBLE_AMPLITUDE in quality.flags
+        ),
+        f"the patient is {age:g} years old according to the file; the model is meant for adults"
+        if age is not None
+        else "": age is not None and age < ADULT_YEARS,
+    }
+    return tuple(reason for reason, holds in reasons.items() if holds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Value:
+    """The part of an answer that is withheld together."""
+
+    potassium_mmol_l: float | None = None
+    median_mmol_l: float | None = None
+    interval: Interval | None = None
+    probabilities: tuple[Probability, ...] | None = None
+    region: Region | None = None
+    flags: frozenset[Flag] = frozenset()
+
+
+def _region(bundle: Bundle, potassium: float, predictive: Predictive, interval: Interval) -> Region:
+    ends = bundle.regions.group([interval.lower, interval.upper])
+    reached = bundle.regions.names(np.arange(ends[0], ends[1] + 1))
+    groups = bundle.regions.group(predictive.values)
+    return Region(
+        name=bundle.regions.name(potassium),
+        training_density=bundle.density.density(potassium),
+        n_train_near=bundle.density.n_near(potassium),
+        interval_reaches=tuple(name for name in ("many", "median", "few") if name in reached),
+        few_shot_share=float(np.isin(groups, (0, 4)).mean()),
+    )
+
+
+def _width_at_90(predictive: Predictive) -> float:
+    interval = predictive.interval(0.9)
+    return interval.upper - interval.lower
+
+
+def _record_flags(bundle: Bundle, record: EcgRecord) -> frozenset[Flag]:
+    age = record.source.age_years
+    raised = {
+        Flag.DEMO_MODEL: bundle.provenance.is_simulated,
+        Flag.AGE_OUT_OF_RANGE: age is None or age < ADULT_YEARS,
+        Flag.WINDOW_CHOSEN: record.duration_s > bundle.signal.duration_s,
+    }
+    return frozenset(flag for flag, is_raised in raised.items() if is_raised)
+
+
+def _summary(window: EcgRecord, quality: SignalQuality) -> QualitySummary:
+    grades = {lead: str(q.grade) for lead, q in zip(window.leads, quality.leads, strict=True)}
+    return QualitySummary(grade=str(quality.grade), leads=grades, heart_rate_bpm=quality.heart_rate_bpm)
+
+
+def _provenance(record: EcgRecord, window_start_s: float) -> EcgProvenance:
+    source = record.source
+    return EcgProvenance(
+        sha256=source.sha256,
+        format=source.format,
+        device=source.device,
+        acquired_at=source.acquired_at.isoformat() if source.acquired_at else None,
+        fs_in_hz=record.fs_hz,
+        units_in=source.units_in,
+        leads_found=tuple(lead for lead in record.leads if lead not in record.leads_derived),
+        leads_derived=record.leads_derived,
+        duration_s=record.duration_s,
+        window_start_s=window_start_s,
+        notes=source.notes,
+    )
+
+
+def _session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(bundle.onnx, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises unrelated classes for a graph that it cannot load
+        raise BundleError(f"the ONNX graph of the bundle cannot be loaded: {error}") from error
+    shape = session.get_inputs()[0].shape[1:]
+    expected = [len(bundle.signal.leads), bundle.signal.n_samples]
+    if shape != expected:
+        raise BundleError(f"the ONNX graph takes {shape}; its signal spec gives {expected}. Export the bundle again")
+    return session

@@ -1,0 +1,33 @@
+"""The clinical page of an estimate: which words stand over the tracing."""
+
+from __future__ import annotations
+
+from ecg_ka.estimate import DISCLAIMER, Estimate
+from ecg_ka.exporters.page import PageCaption, page_svg
+from ecg_ka.record import EcgRecord
+
+
+def estimate_page(record: EcgRecord, estimate: Estimate) -> str:
+    """SVG page of the part of a record that the model looked at, with its estimate."""
+    start = round(estimate.ecg.window_start_s * record.fs_hz)
+    return page_svg(record.crop(start, record.signal_mv.shape[1]), estimate_caption(estimate))
+
+
+def estimate_caption(estimate: Estimate) -> PageCaption:
+    """The number with its interval, what stands behind it, and the flags in sentences."""
+    warnings = tuple(f"{flag}: {flag.sentence}" for flag in estimate.flags)
+    model = f"Model {estimate.model.name} {estimate.model.version} ({estimate.model.sha256[:12]}). {DISCLAIMER}"
+    e = estimate
+    if e.potassium_mmol_l is None or e.interval is None or e.probabilities is None or e.region is None:
+        reasons = tuple(f"{reason[0].upper()}{reason[1:]}." for reason in e.abstain_reasons)
+        return PageCaption(title="Potassium estimate withheld", lines=(*reasons, model), warnings=warnings)
+    i = e.interval
+    title = f"K {e.potassium_mmol_l:.1f} mmol/L, {i.level:.0%} interval {i.lower:.1f}\N{EN DASH}{i.upper:.1f}"
+    probabilities = ", ".join(f"P(K {p.comparator} {p.threshold_mmol_l:.1f}) = {p.p:.2f}" for p in e.probabilities)
+    lines = (
+        f"Estimated from the ECG, not measured. Calibrated median {e.median_mmol_l:.1f} mmol/L; {probabilities}.",
+        f"Region: {e.region.name}-shot, {e.region.n_train_near} training ECGs within 0.1 mmol/L. "
+        f"Signal: {e.quality.grade}.",
+        model,
+    )
+    return PageCaption(title=title, lines=lines, warnings=warnings)

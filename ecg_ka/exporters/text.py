@@ -1,0 +1,109 @@
+"""Answers as plain text for a terminal, and a record as CSV that the readers take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ecg_ka.errors import EcgError
+from ecg_ka.estimate import DISCLAIMER, Estimate, ModelIdentity
+from ecg_ka.flags import Flag
+from ecg_ka.record import EcgRecord
+
+_HEAD = ("file", "K mmol/L", "interval", "median", "P(K>=5.5)", "P(K<3.5)", "region", "signal")
+
+
+def estimates_text(answers: Sequence[tuple[str, Estimate | EcgError]]) -> str:
+    """A table of named answers, the flags below each, every raised flag explained once, and the disclaimer."""
+    rows = [_row(name, answer) for name, answer in answers]
+    full = [_HEAD, *(row for row in rows if len(row) == len(_HEAD))]
+    widths = [max(len(row[i]) for row in full) for i in range(len(_HEAD))]
+    widths[0] = max(len(row[0]) for row in (_HEAD, *rows))
+    lines = [_aligned(_HEAD, widths)]
+    for row, (_, answer) in zip(rows, answers, strict=True):
+        lines.append(_aligned(row, widths))
+        if isinstance(answer, Estimate):
+            lines.append("    flags: " + (", ".join(answer.flags) or "none"))
+    raised = {flag for _, answer in answers if isinstance(answer, Estimate) for flag in answer.flags}
+    lines += ["", *(f"{flag}: {flag.sentence}" for flag in Flag if flag in raised), "", DISCLAIMER]
+    return "\n".join(lines)
+
+
+def quality_text(report: Mapping[str, Any]) -> str:
+    """What `ecg-ka quality` reports, lead by lead."""
+    rate = report["heart_rate_bpm"]
+    lines = [
+        f"{report['grade']}, {report['n_beats']} beats{'' if rate is None else f', {rate:.0f}/min'}, "
+        f"{report['duration_s']:.1f} s",
+        "lead  grade       noise uV  wander mV  amplitude mV  clipped  notes",
+    ]
+    for lead in report["leads"]:
+        notes = ", ".join(name for name in ("flat", "disconnected") if lead[name])
+        lines.append(
+            f"{lead['lead']:4}  {lead['grade']:10}  {lead['noise_uv']:8.1f}  {lead['wander_mv']:9.2f}  "
+            f"{lead['amplitude_mv']:12.2f}  {lead['clipped_fraction']:7.1%}  {notes}".rstrip()
+        )
+    lines += [f"{flag['name']}: {flag['sentence']}" for flag in report["flags"]]
+    if report["full"] is not None:
+        lines += ["", "neurokit2:", *_nested(report["full"], "  ")]
+    return "\n".join(lines)
+
+
+def model_text(identity: ModelIdentity, metrics: Mapping[str, Any], *, is_simulated: bool) -> str:
+    """What `ecg-ka info` says about a bundle."""
+    m = metrics["model"]
+    lines = [f"{name:21} {getattr(identity, name)}" for name in identity.__slots__]
+    lines += [
+        "",
+        f"On {m['n']} {'simulated ' if is_simulated else ''}test ECGs: MAE {m['mae']:.3f} mmol/L (predicting the "
+        f"median: {m['mae_of_the_median']:.3f}), few-shot {m['mae_few']:.3f}, r {m['r']:.3f}, "
+        f"AUROC K >= 5.5 {m['auroc']['>=5.5']['value']:.3f}, K < 3.5 {m['auroc']['<3.5']['value']:.3f}",
+    ]
+    if is_simulated:
+        lines.append(f"{Flag.DEMO_MODEL}: {Flag.DEMO_MODEL.sentence}")
+    return "\n".join([*lines, "", DISCLAIMER])
+
+
+def record_csv(record: EcgRecord) -> str:
+    """A record as CSV: a time column in seconds and one column a lead in mV, to 0.1 microvolt."""
+    head = ",".join(["time_s", *(f"{lead}_mV" for lead in record.leads)])
+    rows = (
+        f"{i / record.fs_hz:.6f}," + ",".join(f"{value:.4f}" for value in column)
+        for i, column in enumerate(record.signal_mv.T.tolist())
+    )
+    return "\n".join([head, *rows]) + "\n"
+
+
+def _row(name: str, answer: Estimate | EcgError) -> tuple[str, ...]:
+    if isinstance(answer, EcgError):
+        return name, f"refused: {answer.title}: {answer}"
+    e = answer
+    if e.potassium_mmol_l is None or e.interval is None or e.probabilities is None or e.region is None:
+        return name, f"withheld: {'; '.join(e.abstain_reasons)}"
+    p = {(q.comparator, q.threshold_mmol_l): q.p for q in e.probabilities}
+    return (
+        name,
+        f"{e.potassium_mmol_l:.2f}",
+        f"{e.interval.lower:.2f}-{e.interval.upper:.2f} ({e.interval.level:.0%})",
+        f"{e.median_mmol_l:.2f}",
+        f"{p['>=', 5.5]:.3f}",
+        f"{p['<', 3.5]:.3f}",
+        e.region.name,
+        e.quality.grade,
+    )
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip()
+
+
+def _nested(value: Any, indent: str) -> list[str]:
+    """A nested report, one value a line."""
+    items = value.items() if isinstance(value, Mapping) else enumerate(value)
+    lines = []
+    for key, item in items:
+        if isinstance(item, Mapping | list | tuple):
+            lines += [f"{indent}{key}:", *_nested(item, indent + "  ")]
+        else:
+            lines.append(f"{indent}{key}: {item:.3g}" if isinstance(item, float) else f"{indent}{key}: {item}")
+    return lines

@@ -1,0 +1,49 @@
+"""The flags an answer can carry, and one sentence for a clinician about each."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Flag(StrEnum):
+    """Something that a reader of an estimate has to know; :attr:`sentence` says it in words."""
+
+    DEMO_MODEL = "DEMO_MODEL"
+    FEW_SHOT_REGION = "FEW_SHOT_REGION"
+    INTERVAL_REACHES_FEW_SHOT = "INTERVAL_REACHES_FEW_SHOT"
+    WIDE_INTERVAL = "WIDE_INTERVAL"
+    ESTIMATE_BEYOND_CALIBRATED = "ESTIMATE_BEYOND_CALIBRATED"
+    AGE_OUT_OF_RANGE = "AGE_OUT_OF_RANGE"
+    LOW_QUALITY = "LOW_QUALITY"
+    MISSING_LEADS = "MISSING_LEADS"
+    IMPLAUSIBLE_AMPLITUDE = "IMPLAUSIBLE_AMPLITUDE"
+    UNITS_ASSUMED = "UNITS_ASSUMED"
+    RESAMPLED = "RESAMPLED"
+    SHORT_RECORDING = "SHORT_RECORDING"
+    WINDOW_CHOSEN = "WINDOW_CHOSEN"
+
+    @property
+    def sentence(self) -> str:
+        """One sentence that explains the flag to a clinician."""
+        return _SENTENCES[self]
+
+
+_SENTENCES: dict[Flag, str] = {
+    Flag.DEMO_MODEL: "The model was trained on simulated ECGs only: the number shows how the software works "
+    "and says nothing about this patient.",
+    Flag.FEW_SHOT_REGION: "The estimate lies where the training data hold few examples, so it is less certain than "
+    "estimates near the middle.",
+    Flag.INTERVAL_REACHES_FEW_SHOT: "The interval reaches into a range where the training data hold few examples.",
+    Flag.WIDE_INTERVAL: "The interval is wider than for 95 % of the calibration ECGs.",
+    Flag.ESTIMATE_BEYOND_CALIBRATED: "The estimate is more extreme than the calibrated distribution supports: "
+    "it differs from its median by more than 0.5 mmol/L.",
+    Flag.AGE_OUT_OF_RANGE: "The file gives no age of 18 years or more; the model is meant for adults.",
+    Flag.LOW_QUALITY: "The signal quality is too low in at least one lead that the model uses.",
+    Flag.MISSING_LEADS: "At least one lead that the model uses is missing and was left blank.",
+    Flag.IMPLAUSIBLE_AMPLITUDE: "The amplitude is implausible for a surface ECG: the gain or the unit in the file may be "
+    "wrong.",
+    Flag.UNITS_ASSUMED: "The file does not state the unit of its samples; millivolt was assumed.",
+    Flag.RESAMPLED: "The sampling rate was converted to the rate of the model.",
+    Flag.SHORT_RECORDING: "The recording is shorter than 10 s; the rest of the model's window was left blank.",
+    Flag.WINDOW_CHOSEN: "The recording is longer than 10 s; the cleanest 10 s were used.",
+}

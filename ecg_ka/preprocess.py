@@ -1,0 +1,145 @@
+"""From a record to the tensor of a network: leads by name, band-pass and resampling in one FFT pass, fixed length.
+
+No per-record scaling: the height of the T wave is the signal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from ecg_ka.errors import FlatSignal, MissingLeads, TooShort
+from ecg_ka.flags import Flag
+from ecg_ka.record import INDEPENDENT_LEADS, EcgRecord
+
+LSB_MV = 0.001
+"""Grid of the model input: 1 microvolt, so that a cohort stores it as int16 without loss."""
+
+_FLAT_MV = 0.005  # less peak-to-peak than one step of the coarsest carts: nothing is connected
+_EDGE_S = 1.0  # mirrored on both sides, so that the filter has something to stand on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalSpec:
+    """What a network is fed with; saved in its bundle, so that training and serving cannot drift apart.
+
+    The band-pass is the squared magnitude of Butterworth filters (zero phase, as a forward and backward pass gives):
+    order 2 at ``high_pass_hz``, order 4 at ``low_pass_hz``.
+    """
+
+    leads: tuple[str, ...] = INDEPENDENT_LEADS
+    required_leads: tuple[str, ...] = ("I", "II")
+    min_chest_leads: int = 4
+    fs_hz: float = 250.0
+    duration_s: float = 10.0
+    min_duration_s: float = 5.0
+    high_pass_hz: float = 0.5
+    low_pass_hz: float = 40.0
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> SignalSpec:
+        """From the fields in plain JSON types; unknown fields raise TypeError."""
+        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items()}
+        return cls(**plain)
+
+    @property
+    def n_samples(self) -> int:
+        """Length of the network's input in samples."""
+        return round(self.duration_s * self.fs_hz)
+
+    @property
+    def sha256(self) -> str:
+        """Identity of the preprocessing: SHA-256 of its fields as sorted JSON."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ModelInput:
+    """``signal_mv`` (leads, T) float32 on a grid of 1 microvolt, zero in leads that are missing (``lead_mask`` False)
+    and after the end of a short recording."""
+
+    signal_mv: NDArray[np.float32]
+    lead_mask: NDArray[np.bool_]
+    flags: frozenset[Flag]
+
+
+def to_model_input(record: EcgRecord, spec: SignalSpec) -> ModelInput:
+    """The tensor that the network sees, from the first ``spec.duration_s`` seconds of a record.
+
+    Raises:
+        TooShort: less than ``spec.min_duration_s``.
+        MissingLeads: I or II, or more chest leads than allowed, are absent or flat.
+        FlatSignal: none of the leads carries activity.
+    """
+    n_in = min(record.signal_mv.shape[1], round(spec.duration_s * record.fs_hz))
+    if n_in < round(spec.min_duration_s * record.fs_hz):
+        raise TooShort(
+            f"the recording lasts {record.duration_s:.2f} s; expected at least {spec.min_duration_s:g} s, "
+            f"better {spec.duration_s:g} s. Send the whole recording."
+        )
+    mask = _live_leads(record, spec, n_in)
+    rows = [record.leads.index(lead) for lead, live in zip(spec.leads, mask, strict=True) if live]
+    filtered = filter_and_resample(record.signal_mv[rows, :n_in], record.fs_hz, spec)
+    signal_mv = np.zeros((len(spec.leads), spec.n_samples), dtype=np.float32)
+    signal_mv[mask, : filtered.shape[1]] = filtered
+    return ModelInput(signal_mv=signal_mv, lead_mask=mask, flags=_flags(record, spec, mask, n_in))
+
+
+def filter_and_resample(signal_mv: NDArray[np.float32], fs_hz: float, spec: SignalSpec) -> NDArray[np.float32]:
+    """Band-pass and resample (leads, n) at ``fs_hz`` to (leads, m) at ``spec.fs_hz``: one forward real FFT, one mask,
+    one shorter inverse; the result is rounded to :data:`LSB_MV`."""
+    n_in = signal_mv.shape[1]
+    edge = min(round(_EDGE_S * fs_hz), n_in - 1)
+    padded = np.pad(signal_mv, ((0, 0), (edge, edge)), mode="reflect", reflect_type="odd")
+    n_out = round(n_in / fs_hz * spec.fs_hz)
+    m = round(padded.shape[1] / fs_hz * spec.fs_hz)
+    spectrum = fft.rfft(padded, axis=1)[:, : m // 2 + 1]
+    spectrum *= _band_pass(spectrum.shape[1], padded.shape[1] / fs_hz, m / padded.shape[1], spec)
+    first = round(edge / fs_hz * spec.fs_hz)
+    resampled = fft.irfft(spectrum, n=m, axis=1)[:, first : first + n_out]
+    steps = np.rint(np.clip(resampled * np.float32(1 / LSB_MV), -32767, 32767))
+    return np.asarray(steps * np.float32(LSB_MV), dtype=np.float32)
+
+
+@lru_cache(maxsize=64)
+def _band_pass(n_bins: int, duration_s: float, gain: float, spec: SignalSpec) -> NDArray[np.float32]:
+    f_hz = np.arange(n_bins) / duration_s
+    high_pass = 1 - 1 / (1 + (f_hz / spec.high_pass_hz) ** 4)
+    low_pass = 1 / (1 + (f_hz / spec.low_pass_hz) ** 8)
+    return (gain * high_pass * low_pass).astype(np.float32)
+
+
+def _live_leads(record: EcgRecord, spec: SignalSpec, n_in: int) -> NDArray[np.bool_]:
+    swing_mv = {lead: float(np.ptp(row[:n_in])) for lead, row in zip(record.leads, record.signal_mv, strict=True)}
+    live = [swing_mv.get(lead, 0.0) > _FLAT_MV for lead in spec.leads]
+    if max(swing_mv.values()) <= _FLAT_MV:
+        raise FlatSignal(
+            f"no lead moves by more than {_FLAT_MV * 1000:g} microvolt; expected an ECG. Check the electrodes."
+        )
+    lost = [lead for lead, ok in zip(spec.leads, live, strict=True) if not ok]
+    needed = [lead for lead in spec.required_leads if lead in lost]
+    n_chest = sum(ok for lead, ok in zip(spec.leads, live, strict=True) if lead.startswith("V"))
+    if needed or n_chest < spec.min_chest_leads:
+        raise MissingLeads(
+            f"absent or flat: {', '.join(lost)}; expected {' and '.join(spec.required_leads)} and at least "
+            f"{spec.min_chest_leads} of V1-V6. Send a 12-lead recording."
+        )
+    return np.array(live)
+
+
+def _flags(record: EcgRecord, spec: SignalSpec, mask: NDArray[np.bool_], n_in: int) -> frozenset[Flag]:
+    raised = {
+        Flag.MISSING_LEADS: not mask.all(),
+        Flag.RESAMPLED: record.fs_hz != spec.fs_hz,
+        Flag.SHORT_RECORDING: n_in < round(spec.duration_s * record.fs_hz),
+        Flag.UNITS_ASSUMED: record.source.units_assumed,
+    }
+    return frozenset(flag for flag, is_raised in raised.items() if is_raised)

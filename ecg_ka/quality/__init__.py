@@ -1,0 +1,17 @@
+"""Signal quality: is there a heartbeat in the record, and how clean is each lead?"""
+
+from ecg_ka.quality.assessment import Grade, LeadQuality, SignalQuality, assess
+from ecg_ka.quality.beats import detect_r_peaks
+from ecg_ka.quality.report import FullReport, full_report
+from ecg_ka.quality.window import cleanest_window
+
+__all__ = [
+    "FullReport",
+    "Grade",
+    "LeadQuality",
+    "SignalQuality",
+    "assess",
+    "cleanest_window",
+    "detect_r_peaks",
+    "full_report",
+]

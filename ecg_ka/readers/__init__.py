@@ -1,0 +1,50 @@
+"""From the file that a cart, a vendor or a database wrote to an :class:`~ecg_ka.record.EcgRecord`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ecg_ka.readers import intake, registry
+from ecg_ka.readers.given import Given
+from ecg_ka.record import EcgRecord
+
+__all__ = ["read"]
+
+
+def read(
+    source: str | Path | bytes | Mapping[str, bytes],
+    *,
+    fs_hz: float | None = None,
+    units: str | None = None,
+    leads: Sequence[str] | None = None,
+) -> EcgRecord:
+    """One ECG from a file, a folder that holds one, the bytes of a file, or uploaded files by name.
+
+    The format is known by the content, never by the name: DICOM, WFDB (header and signal files), CSV, ``.npy``, JSON,
+    or a zip of one of them. A ``.hea`` path brings the signal files beside it, a ``.dat`` path its header.
+
+    ``fs_hz``, ``units`` (``"mV"``, ``"uV"``, ``"V"``) and ``leads`` (one name a channel) are for files that do not say
+    these themselves. Nothing overrides what a file states: another value is refused.
+
+    The record's ``source.sha256`` is that of the bytes that were read: of the file; of a WFDB header followed by its
+    signal files in the header's order; of the file inside a zip. So one ECG keeps one identity however it is packed.
+
+    Raises:
+        UnreadableRecord: and its subclasses, when the bytes are not what their format promises.
+        UnusableRecord: and its subclasses, when there is no signal, no standard lead, or a gap in it.
+    """
+    given = Given.by_caller(fs_hz, units, leads)
+    kind, files = registry.pick(_contents(source))
+    with np.errstate(over="ignore", invalid="ignore"):  # a value too large becomes infinite, and the record refuses it
+        return kind.read(files, given)
+
+
+def _contents(source: str | Path | bytes | Mapping[str, bytes]) -> Mapping[str, bytes]:
+    if isinstance(source, bytes):
+        return intake.from_bytes(source)
+    if isinstance(source, Mapping):
+        return intake.from_upload(source)
+    return intake.from_path(Path(source))

@@ -1,0 +1,243 @@
+"""DICOM waveform objects: 12-lead ECG, general ECG and whatever else holds a rhythm group of ECG channels.
+
+Attributes: DICOM PS3.3 C.10.9 (Waveform Module); lead codes: PS3.16 CID 3001 (MDC and SCP-ECG coding).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from hashlib import sha256
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_ka.errors import (
+    EcgError,
+    InvalidSamplingRate,
+    MalformedHeader,
+    NoSamples,
+    RecordTooLarge,
+    TruncatedFile,
+    UnreadableRecord,
+)
+from ecg_ka.readers.files import Files
+from ecg_ka.readers.given import Given, known_unit, mv_per
+from ecg_ka.readers.limits import (
+    MAX_DICOM_BYTES,
+    MAX_DICOM_ITEMS,
+    check_bytes,
+    check_channels,
+    check_duration,
+    check_samples,
+)
+from ecg_ka.record import EcgRecord, Source, canonical_lead
+
+WHAT = "DICOM ECG waveform"
+
+_TAGS = [
+    "AcquisitionDateTime",
+    "Manufacturer",
+    "ManufacturerModelName",
+    "PatientAge",
+    "SpecificCharacterSet",
+    "WaveformSequence",
+]
+"""What is kept of the file: nothing in it identifies the patient."""
+
+_SYNTAXES = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")
+"""Implicit and explicit little endian."""
+
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
+_ITEM = b"\xfe\xff\x00\xe0"
+_SAMPLE_TYPES = {(8, "SB"): "i1", (8, "UB"): "u1", (16, "SS"): "<i2", (16, "US"): "<u2", (32, "SL"): "<i4"}
+_LEAD_CODE = re.compile(r"(?:5\.6\.3-9-|2:)(\d+)")
+_LEAD_BY_CODE = {
+    **dict(enumerate(("I", "II", "V1", "V2", "V3", "V4", "V5", "V6"), start=1)),
+    **dict(enumerate(("III", "aVR", "aVL", "aVF"), start=61)),
+}
+"""The lead numbers that SCP-ECG and MDC share."""
+
+_AGE_IN_YEARS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
+
+
+def recognises(data: bytes) -> bool:
+    """Whether the DICOM mark stands behind the preamble."""
+    return data[128:132] == b"DICM"
+
+
+def read(files: Files, given: Given) -> EcgRecord:
+    """The rhythm of a waveform object: its longest original group, each channel scaled as it states.
+
+    Raises:
+        UnreadableRecord: no DICOM waveform, or in a transfer syntax that is not read.
+        MalformedHeader, TruncatedFile, NoSamples, InvalidSamplingRate, RecordTooLarge, MissingLeads: as named.
+    """
+    dataset = _dataset(files.data)
+    try:
+        group, notes = _rhythm(dataset)
+        names = [_lead_name(channel) for channel in group.ChannelDefinitionSequence]
+        fs_hz = given.sampling_rate(_rate(group))
+        signal_mv, units = _millivolts(group, given, fs_hz)
+        source = Source(
+            format="DICOM",
+            sha256=sha256(files.data).hexdigest(),
+            units_in=", ".join(sorted(units)),
+            device=_device(dataset),
+            acquired_at=_acquired_at(dataset),
+            age_years=_age(dataset),
+            notes=tuple(notes),
+        )
+    except EcgError:
+        raise
+    except Exception as error:  # noqa: BLE001 - pydicom parses on access and raises whatever its parts raise
+        raise UnreadableRecord(f"the DICOM file is damaged: {str(error)[:160]!r}. Export it again.") from None
+    return EcgRecord.from_leads(signal_mv, given.names(names), fs_hz=fs_hz, source=source)
+
+
+def _dataset(data: bytes) -> Any:
+    import pydicom
+
+    check_bytes(len(data), MAX_DICOM_BYTES, "the DICOM file")
+    if _DEFLATED in data:
+        raise UnreadableRecord("deflated DICOM is not read. Export it as explicit or implicit little endian.")
+    if data.count(_ITEM) > MAX_DICOM_ITEMS:
+        raise RecordTooLarge(f"the DICOM file holds more than {MAX_DICOM_ITEMS} sequence items; is it an ECG?")
+    try:
+        dataset = pydicom.dcmread(BytesIO(data), specific_tags=_TAGS)
+        syntax = str(dataset.file_meta.get("TransferSyntaxUID", ""))
+    except Exception as error:  # noqa: BLE001 - one library call; it raises whatever its parts raise
+        raise UnreadableRecord(f"the DICOM file is damaged: {str(error)[:160]!r}. Export it again.") from None
+    if syntax not in _SYNTAXES:
+        raise UnreadableRecord(f"DICOM transfer syntax {syntax[:64]!r}; expected explicit or implicit little endian")
+    return dataset
+
+
+def _rhythm(dataset: Any) -> tuple[Any, list[str]]:
+    """The longest group marked original; a median beat is marked derived and is never taken for an ECG."""
+    groups = dataset.get("WaveformSequence")
+    if not groups:
+        raise UnreadableRecord("the DICOM file holds no waveform; expected an ECG waveform object")
+    original = [group for group in groups if group.get("WaveformOriginality") == "ORIGINAL"]
+    if not original:
+        raise UnreadableRecord("the DICOM file holds derived waveforms (median beats) only; expected the rhythm")
+    longest = max(original, key=lambda group: int(group.NumberOfWaveformSamples) / (_rate(group) or 1.0))
+    left_out = len(groups) - 1
+    return longest, [f"{left_out} shorter or derived waveform groups were left out"] if left_out else []
+
+
+def _rate(group: Any) -> float | None:
+    stated = group.get("SamplingFrequency")
+    if stated is None:
+        return None
+    fs_hz = float(stated)
+    if not fs_hz > 0:
+        raise InvalidSamplingRate(f"the sampling frequency is {fs_hz:g} Hz in the DICOM file; expected a positive one")
+    return fs_hz
+
+
+def _millivolts(group: Any, given: Given, fs_hz: float) -> tuple[NDArray[np.float64], set[str]]:
+    """Rows (channels, n) in mV, and the units found. Actual value = sample x sensitivity x correction + baseline."""
+    channels: Sequence[Any] = group.ChannelDefinitionSequence
+    stored = _stored(group, len(channels), fs_hz)  # (n, C)
+    missing = _padding(group)
+    signal_mv, units = np.empty(stored.T.shape), set()
+    for row, channel in enumerate(channels):
+        unit = _unit(channel, given)
+        units.add(unit)
+        per_sample = _number(channel, "ChannelSensitivity") * _number(channel, "ChannelSensitivityCorrectionFactor", 1)
+        if per_sample == 0:
+            raise MalformedHeader("a channel sensitivity of 0 in the DICOM file; expected microvolts in one step")
+        signal_mv[row] = (stored[:, row] * per_sample + _number(channel, "ChannelBaseline", 0)) * mv_per(unit)
+        signal_mv[row, stored[:, row] == missing] = np.nan
+    return signal_mv, units
+
+
+def _stored(group: Any, n_defined: int, fs_hz: float) -> NDArray[np.integer]:
+    """The samples (n, channels) as they stand in the file."""
+    n_channels, n_samples = int(group.NumberOfWaveformChannels), int(group.NumberOfWaveformSamples)
+    kind = (int(group.WaveformBitsAllocated), str(group.WaveformSampleInterpretation))
+    if kind not in _SAMPLE_TYPES:
+        raise MalformedHeader(f"DICOM samples of kind {kind}; expected linear integers of 8, 16 or 32 bits")
+    if n_channels != n_defined:
+        raise MalformedHeader(f"the DICOM file declares {n_channels} channels and defines {n_defined}")
+    check_channels(n_channels)
+    check_samples(n_channels * n_samples)
+    if n_samples == 0 or n_channels == 0:
+        raise NoSamples("the DICOM waveform holds 0 samples; expected at least 5 s of ECG. Check the export.")
+    check_duration(n_samples, fs_hz)
+    dtype = np.dtype(_SAMPLE_TYPES[kind])
+    needed, data = n_channels * n_samples * dtype.itemsize, bytes(group.get("WaveformData") or b"")
+    if len(data) < needed:
+        raise TruncatedFile(f"the DICOM waveform holds {len(data)} bytes and declares {needed}. Send the whole file.")
+    return np.frombuffer(data, dtype=dtype, count=n_channels * n_samples).reshape(n_samples, n_channels)
+
+
+def _padding(group: Any) -> int | None:
+    """The stored value that stands for "no sample", when the file names one."""
+    value = group.get("WaveformPaddingValue")
+    if isinstance(value, bytes):
+        size = int(group.WaveformBitsAllocated) // 8
+        return int.from_bytes(value[:size], "little", signed=str(group.WaveformSampleInterpretation)[0] == "S")
+    return value if isinstance(value, int) else None
+
+
+def _unit(channel: Any, given: Given) -> str:
+    codes = channel.get("ChannelSensitivityUnitsSequence")
+    stated = known_unit(str(codes[0].CodeValue)) if codes else None
+    if codes and stated is None:
+        raise MalformedHeader(f"a DICOM channel in {str(codes[0].CodeValue)[:20]!r}; expected uV, mV or V")
+    unit = given.unit(stated)
+    if unit is None:
+        raise MalformedHeader("a DICOM channel states no unit and none is assumed. Pass units.")
+    return unit
+
+
+def _number(channel: Any, keyword: str, default: float | None = None) -> float:
+    value = channel.get(keyword)
+    if value is None:
+        value = default
+    if value is None or not np.isfinite(float(value)):
+        raise MalformedHeader(f"{keyword} is {str(value)[:40]!r} in the DICOM file; expected a number")
+    return float(value)
+
+
+def _lead_name(channel: Any) -> str:
+    """The lead by its code, or by the meaning of the code or the label of the channel."""
+    codes = channel.get("ChannelSourceSequence") or []
+    words = [str(code.get(key, "")) for code in codes for key in ("CodeValue", "CodeMeaning")]
+    words.append(str(channel.get("ChannelLabel", "")))
+    leads = {lead for word in words if (lead := _known_lead(word)) is not None}
+    if len(leads) > 1:
+        raise MalformedHeader(f"a DICOM channel is named {' and '.join(sorted(leads))}; expected one lead")
+    return leads.pop() if leads else next((word for word in words[1:] if word), "unnamed")
+
+
+def _known_lead(word: str) -> str | None:
+    code = _LEAD_CODE.fullmatch(word.strip())
+    return _LEAD_BY_CODE.get(int(code[1])) if code else canonical_lead(re.sub(r"\(.*\)", "", word))
+
+
+def _device(dataset: Any) -> str | None:
+    parts = [str(dataset.get(keyword) or "").strip() for keyword in ("Manufacturer", "ManufacturerModelName")]
+    return " ".join(part[:64] for part in parts if part) or None
+
+
+def _acquired_at(dataset: Any) -> datetime | None:
+    text = str(dataset.get("AcquisitionDateTime") or "").strip()
+    match = re.fullmatch(r"(\d{14})(?:\.\d{1,6})?([+-]\d{4})?", text)
+    if match is None:
+        return None
+    try:
+        return datetime.strptime(match[1] + (match[2] or ""), "%Y%m%d%H%M%S" + ("%z" if match[2] else ""))
+    except ValueError:
+        return None
+
+
+def _age(dataset: Any) -> float | None:
+    match = re.fullmatch(r"(\d{3})([YMWD])", str(dataset.get("PatientAge") or "").strip())
+    age = None if match is None else int(match[1]) * _AGE_IN_YEARS[match[2]]
+    return age if age is not None and 0 < age < 120 else None

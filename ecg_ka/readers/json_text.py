@@ -1,0 +1,115 @@
+"""JSON as this project writes and takes it: ``{"fs_hz": 500, "leads": ["I", ...], "signal_mv": [[...], ...]}``."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_ka.errors import InvalidSamplingRate, MalformedHeader, MissingLeads, NoSamples, TruncatedFile, UnreadableRecord
+from ecg_ka.readers.files import Files
+from ecg_ka.readers.given import Given
+from ecg_ka.readers.limits import MAX_JSON_BYTES, check_bytes, check_channels, check_samples
+from ecg_ka.readers.matrix import lay_out, to_record
+from ecg_ka.record import EcgRecord, Source
+
+WHAT = 'JSON {"fs_hz": ..., "leads": [...], "signal_mv" or "signal_uv": [[...], ...]}'
+
+_SIGNALS = {"signal_mv": "mV", "signal_uv": "uV"}
+_KEYS = {*_SIGNALS, "fs_hz", "leads", "age_years"}
+
+
+def recognises(data: bytes) -> bool:
+    """Whether this is text that begins as a JSON object does."""
+    return data.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{" and b"\x00" not in data[:1024]
+
+
+def read(files: Files, given: Given) -> EcgRecord:
+    """One list of numbers a lead, in mV (``signal_mv``) or microvolt (``signal_uv``).
+
+    Raises:
+        MalformedHeader: a key that is unknown, missing or of another kind than expected.
+        TruncatedFile, NoSamples, RecordTooLarge, MissingLeads, InvalidSamplingRate, NonFiniteSamples: as named.
+    """
+    check_bytes(len(files.data), MAX_JSON_BYTES, "the JSON")
+    content = _object(files.data)
+    key = _signal_key(content)
+    names = _names(content)
+    return to_record(
+        lay_out(_table(content[key], key), given.leads if names is None else given.names(names)),
+        fs_hz=given.sampling_rate(_rate(content)),
+        unit=given.unit(_SIGNALS[key]),
+        source=Source(
+            format="JSON",
+            sha256=sha256(files.data).hexdigest(),
+            units_in=_SIGNALS[key],
+            age_years=_age(content),
+        ),
+    )
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(data)
+    except json.JSONDecodeError as error:
+        if error.pos >= len(error.doc.rstrip()):
+            raise TruncatedFile("the JSON ends too early. Send the whole file.") from None
+        raise UnreadableRecord(f"no JSON: {error.msg} at character {error.pos}") from None
+    except (ValueError, RecursionError) as error:
+        raise UnreadableRecord(f"no JSON that can be read: {str(error)[:120]}") from None
+    if not isinstance(content, dict):
+        raise UnreadableRecord("the JSON is not an object")
+    unknown = sorted(set(content) - _KEYS)
+    if unknown:
+        raise MalformedHeader(f"unknown JSON keys {str(unknown)[:120]}; expected {', '.join(sorted(_KEYS))}")
+    return content
+
+
+def _signal_key(content: dict[str, Any]) -> str:
+    keys = [key for key in _SIGNALS if key in content]
+    if len(keys) != 1:
+        raise MalformedHeader(f"{len(keys)} signals in the JSON; expected one of {' and '.join(_SIGNALS)}")
+    return keys[0]
+
+
+def _names(content: dict[str, Any]) -> tuple[str, ...] | None:
+    names = content.get("leads")
+    if names is None:
+        return None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise MalformedHeader("leads in the JSON is not a list of names, such as ['I', 'II']")
+    check_channels(len(names))
+    return tuple(names)
+
+
+def _rate(content: dict[str, Any]) -> float | None:
+    fs_hz = content.get("fs_hz")
+    if fs_hz is None:
+        return None
+    if type(fs_hz) not in (int, float) or not 0 < fs_hz < 1e9:
+        raise InvalidSamplingRate(f"fs_hz is {str(fs_hz)[:40]} in the JSON; expected a positive number of Hz")
+    return float(fs_hz)
+
+
+def _age(content: dict[str, Any]) -> float | None:
+    age = content.get("age_years")
+    return float(age) if isinstance(age, int | float) and 0 < age < 120 else None
+
+
+def _table(rows: object, key: str) -> NDArray[np.float64]:
+    if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
+        raise MalformedHeader(f"{key} is not a list of lists of numbers; expected one list a lead")
+    if not rows or not rows[0]:
+        raise NoSamples(f"{key} is empty; expected at least 5 s of ECG")
+    if any(len(row) != len(rows[0]) for row in rows):
+        raise MissingLeads(f"the lists in {key} differ in length; expected the same number of samples in every lead")
+    check_samples(len(rows) * len(rows[0]))
+    if not all({int, float}.issuperset(map(type, row)) for row in rows):
+        raise UnreadableRecord(f"{key} holds something that is not a number; expected numbers only")
+    try:
+        return np.array(rows, dtype=np.float64)
+    except OverflowError:
+        raise UnreadableRecord(f"{key} holds a number too large for an ECG") from None

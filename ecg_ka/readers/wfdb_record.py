@@ -1,0 +1,160 @@
+"""WFDB records: a ``.hea`` header and its signal files, every storage format of signal(5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_ka.errors import ForeignReference, MalformedHeader, MissingLeads, NoSamples
+from ecg_ka.readers import wfdb_header
+from ecg_ka.readers.files import Files
+from ecg_ka.readers.given import Given, known_unit, mv_per
+from ecg_ka.readers.limits import check_duration, check_samples
+from ecg_ka.readers.wfdb_header import Header, Signal
+from ecg_ka.readers.wfdb_samples import decode, frames_held, invalid_sample
+from ecg_ka.record import EcgRecord, Source, canonical_lead
+
+WHAT = "WFDB (.hea with its signal files)"
+
+
+def recognises(data: bytes) -> bool:
+    """Whether this is a WFDB header; signal files alone say nothing about themselves."""
+    return wfdb_header.recognises(data)
+
+
+def read(files: Files, given: Given) -> EcgRecord:
+    """The standard leads of a record, with the gain and unit that its header states.
+
+    Its identity is the SHA-256 of the header followed by the signal files in the order of the header. Signal files
+    may be absent when no standard lead is in them (Frank leads, pressures).
+
+    Raises:
+        ForeignReference: a signal file of a standard lead was not given, or is the header itself.
+        TruncatedFile: a signal file is shorter than the header declares.
+        MissingLeads: no standard lead in it.
+        MalformedHeader, InvalidSamplingRate, NoSamples, NonFiniteSamples, RecordTooLarge: on the field concerned.
+    """
+    header = wfdb_header.parse(files.data)
+    wanted = [signal for signal in header.signals if canonical_lead(signal.name) is not None]
+    if not wanted:
+        names = ", ".join(repr(signal.name[:20]) for signal in header.signals[:15])
+        raise MissingLeads(f"no standard lead among the WFDB signals ({names}); expected names such as I, II, V1")
+    _check_present(files, wanted)
+    per_frame = _common(wanted)
+    _check_size(header, header.n_frames or 0)
+    fs_hz = given.sampling_rate(None if header.fs_hz is None else header.fs_hz * per_frame)
+    check_duration((header.n_frames or 0) * per_frame, fs_hz)
+    n_frames = _length(header, files, wanted)
+    _check_size(header, n_frames)
+    check_duration(n_frames * per_frame, fs_hz)
+    signal_mv, notes = _millivolts(header, files, wanted, n_frames, given)
+    units = {signal.unit for signal in wanted}
+    units_assumed = None in units and given.units is None
+    if units_assumed:
+        notes.append("the WFDB header states no unit, which by header(5) means mV")
+    return EcgRecord.from_leads(
+        signal_mv,
+        given.names([signal.name for signal in wanted]),
+        fs_hz=fs_hz,
+        source=Source(
+            format="WFDB",
+            sha256=_identity(files, header),
+            units_in=", ".join(sorted(unit or "not stated" for unit in units)),
+            units_assumed=units_assumed,
+            acquired_at=header.acquired_at,
+            age_years=header.age_years,
+            notes=(*_left_out(header), *notes),
+        ),
+    )
+
+
+def _check_present(files: Files, wanted: Sequence[Signal]) -> None:
+    for file in dict.fromkeys(signal.file for signal in wanted):
+        if file == files.primary:
+            raise ForeignReference(f"the WFDB header {file!r} names itself as a signal file")
+        if file not in files.contents:
+            raise ForeignReference(f"the WFDB header names {file!r}, which was not given with it. Give both files.")
+
+
+def _check_size(header: Header, n_frames: int) -> None:
+    check_samples(n_frames * sum(signal.samples_per_frame for signal in header.signals))
+
+
+def _common(wanted: Sequence[Signal]) -> int:
+    per_frame = {signal.samples_per_frame for signal in wanted}
+    if len(per_frame) > 1:
+        raise MalformedHeader("the leads of this WFDB record differ in sampling rate; expected one rate for all leads")
+    return per_frame.pop()
+
+
+def _length(header: Header, files: Files, wanted: Sequence[Signal]) -> int:
+    """Frames in the record: as declared, where the files are long enough, or else as many as they hold."""
+    held = [
+        frames_held(header.of_file(file), files.contents[file], header.n_frames)
+        for file in dict.fromkeys(signal.file for signal in wanted)
+    ]
+    n_frames = min(held)
+    skew = max(signal.skew_frames for signal in wanted)
+    if n_frames == 0:
+        raise NoSamples("the WFDB record holds 0 samples; expected at least 5 s of ECG. Check the export.")
+    if skew >= n_frames:
+        raise MalformedHeader(f"a skew of {skew} samples in a WFDB record of {n_frames}; expected a few samples")
+    return n_frames
+
+
+def _millivolts(
+    header: Header, files: Files, wanted: Sequence[Signal], n_frames: int, given: Given
+) -> tuple[NDArray[np.float32], list[str]]:
+    """Rows (leads, n) in mV without the frames that skewed signals lack at the end; and what was noticed."""
+    n = (n_frames - max(signal.skew_frames for signal in wanted)) * wanted[0].samples_per_frame
+    signal_mv = np.empty((len(wanted), n), dtype=np.float32)  # (L, n)
+    row, notes = 0, []
+    for file in dict.fromkeys(signal.file for signal in wanted):
+        signals = header.of_file(file)
+        for signal, samples in zip(signals, decode(signals, files.contents[file], n_frames), strict=True):
+            if signal not in wanted:
+                continue
+            if header.n_frames is not None:
+                notes += _checksum_notes(signal, samples)
+            start = signal.skew_frames * signal.samples_per_frame
+            signal_mv[row] = _scaled(signal, samples[start : start + n], given)
+            row += 1
+    return signal_mv, notes
+
+
+def _scaled(signal: Signal, samples: NDArray[np.integer], given: Given) -> NDArray[np.float64]:
+    """Samples (n,) in mV; the value that stands for "no sample" becomes NaN."""
+    stated = None if signal.unit is None else known_unit(signal.unit)
+    if signal.unit is not None and stated is None:
+        raise MalformedHeader(f"lead {signal.name[:20]} is in {signal.unit[:20]!r}; expected mV, uV or V")
+    unit = given.unit(stated) or "mV"  # the default of header(5)
+    scaled = (samples.astype(np.float64) - signal.baseline) / signal.gain * mv_per(unit)
+    scaled[samples == invalid_sample(signal.format)] = np.nan
+    return scaled
+
+
+def _checksum_notes(signal: Signal, samples: NDArray[np.integer]) -> list[str]:
+    if signal.checksum is None or (int(samples.sum(dtype=np.int64)) - signal.checksum) % 2**16 == 0:
+        return []
+    # format 8 stores differences: its first sample follows from the header
+    if signal.checksum != 0 and signal.format != 8 and samples[0] != signal.initial:
+        raise MalformedHeader(
+            f"checksum and first sample of lead {signal.name[:20]} are not those in the WFDB header; expected the "
+            "signal file that was written with it"
+        )
+    return [f"the checksum of lead {signal.name[:20]} in the WFDB header does not match its samples"]
+
+
+def _left_out(header: Header) -> list[str]:
+    others = [signal.name for signal in header.signals if canonical_lead(signal.name) is None]
+    return [f"channel {name[:40]!r} is not a standard lead and was left out" for name in others]
+
+
+def _identity(files: Files, header: Header) -> str:
+    digest = sha256(files.data)
+    for file in header.files:
+        digest.update(files.contents.get(file, b""))
+    return digest.hexdigest()

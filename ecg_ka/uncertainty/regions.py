@@ -1,0 +1,75 @@
+"""Many-, median- and few-shot regions of potassium, and the density of the training labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+BIN_MMOL_L = 0.1
+_ROUNDING = 1e-6  # labels come in steps of 0.1, so an edge must not depend on the last bit of a float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Regions:
+    """Edges in mmol/L: many [many_low, many_high], few < few_low or > few_high, median between.
+
+    The defaults are those of ECG-Ka-DIR (Nie, Tang, Hong 2025), whatever the size of a cohort.
+    """
+
+    few_low: float = 3.2
+    many_low: float = 3.6
+    many_high: float = 4.6
+    few_high: float = 5.3
+
+    def group(self, potassium_mmol_l: ArrayLike) -> NDArray[np.int64]:
+        """0 low few, 1 low median, 2 many, 3 high median, 4 high few; shaped as the input."""
+        k = np.asarray(potassium_mmol_l, dtype=np.float64)
+        at_least = (k >= self.few_low - _ROUNDING).astype(np.int64) + (k >= self.many_low - _ROUNDING)
+        above = (k > self.many_high + _ROUNDING).astype(np.int64) + (k > self.few_high + _ROUNDING)
+        return np.asarray(at_least + above)
+
+    def names(self, groups: ArrayLike) -> list[str]:
+        """Region names of the groups that :meth:`group` gives."""
+        return [("few", "median", "many", "median", "few")[g] for g in np.atleast_1d(groups)]
+
+    def name(self, potassium_mmol_l: float) -> str:
+        """``many``, ``median`` or ``few``."""
+        return self.names(self.group(potassium_mmol_l))[0]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelDensity:
+    """Counts of training labels in bins of 0.1 mmol/L, of the natural cohort before any enrichment.
+
+    ``first_bin`` is the lowest label in steps of 0.1 mmol/L; ``counts`` (m,) follow upwards.
+    """
+
+    first_bin: int
+    counts: NDArray[np.int64]
+
+    @classmethod
+    def from_labels(cls, labels_mmol_l: ArrayLike) -> LabelDensity:
+        """From labels (n,), one a patient."""
+        bins = np.rint(np.asarray(labels_mmol_l, dtype=np.float64) / BIN_MMOL_L).astype(np.int64)
+        return cls(int(bins.min()), np.bincount(bins - bins.min()))
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, object]) -> LabelDensity:
+        """What :meth:`to_dict` wrote."""
+        return cls(int(str(saved["first_bin"])), np.asarray(saved["counts"], dtype=np.int64))
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain JSON types."""
+        return {"first_bin": self.first_bin, "counts": self.counts.tolist()}
+
+    def n_near(self, potassium_mmol_l: float) -> int:
+        """Number of training labels within 0.1 mmol/L of the estimate, rounded to 0.1."""
+        middle = round(potassium_mmol_l / BIN_MMOL_L) - self.first_bin
+        return int(self.counts[max(0, middle - 1) : max(0, middle + 2)].sum())
+
+    def density(self, potassium_mmol_l: float) -> float:
+        """Share of training labels per mmol/L around the estimate (window of three bins)."""
+        return self.n_near(potassium_mmol_l) / (3 * BIN_MMOL_L * float(self.counts.sum()))

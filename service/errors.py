@@ -1,0 +1,143 @@
+"""From an error to its problem document (RFC 9457): one table, one handler."""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+import ecg_ka
+from service.schemas import Problem
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class ServiceError(Exception):
+    """Base of what the service itself refuses; ``status`` and ``title`` go into the problem."""
+
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    title = "Service error"
+    headers: dict[str, str] = {}  # noqa: RUF012 - read only
+
+
+class InvalidRequest(ServiceError):
+    """A form field is missing, unknown, given twice or out of range."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    title = "Invalid request"
+
+
+class MalformedBody(ServiceError):
+    """The multipart body is broken, or holds too many parts."""
+
+    status = HTTPStatus.BAD_REQUEST
+    title = "Malformed body"
+
+
+class UnsupportedBody(ServiceError):
+    """The body is not multipart/form-data."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    title = "Unsupported body"
+
+
+class BodyTooLarge(ServiceError):
+    """The body is larger than the operator allows."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    title = "Body too large"
+    headers = {"Connection": "close"}  # noqa: RUF012 - the rest of the body is not read
+
+
+class UploadTimeout(ServiceError):
+    """The body did not arrive in time."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
+    title = "Upload timeout"
+    headers = {"Connection": "close"}  # noqa: RUF012 - the rest of the body is not read
+
+
+class Overloaded(ServiceError):
+    """As many estimates as allowed are under way."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    title = "Overloaded"
+    headers = {"Retry-After": "1"}  # noqa: RUF012 - read only
+
+
+class NotReady(ServiceError):
+    """No bundle is loaded."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    title = "Not ready"
+
+
+STATUS: dict[type[ecg_ka.EcgError], HTTPStatus] = {
+    ecg_ka.UnknownFormat: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    ecg_ka.RecordTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    ecg_ka.UnreadableRecord: HTTPStatus.BAD_REQUEST,
+    ecg_ka.UnusableRecord: HTTPStatus.UNPROCESSABLE_ENTITY,
+    ecg_ka.BundleError: HTTPStatus.SERVICE_UNAVAILABLE,
+    ecg_ka.MissingDependency: HTTPStatus.NOT_IMPLEMENTED,
+    ecg_ka.EcgError: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+"""The status of each class of library error; a subclass has that of its nearest ancestor."""
+
+
+def problem_of(error: Exception, request_id: str) -> Problem:
+    """The problem document of any error; an unexpected one tells nothing about the inside."""
+    status, name, title, detail = _described(error)
+    return Problem(
+        type=f"urn:ecg-ka:error:{name}",
+        title=title,
+        status=int(status),
+        detail=detail,
+        instance=f"urn:ecg-ka:request:{request_id}",
+    )
+
+
+def response_of(error: Exception, request_id: str) -> JSONResponse:
+    """The HTTP response of any error."""
+    problem = problem_of(error, request_id)
+    headers = getattr(error, "headers", None)
+    return JSONResponse(problem.model_dump(), status_code=problem.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def register(app: FastAPI) -> None:
+    """Have every expected error answered by :func:`response_of`; the unexpected ones reach the middleware."""
+    for error in (ecg_ka.EcgError, ServiceError, HTTPException, RequestValidationError, ClientDisconnect):
+        app.add_exception_handler(error, _handle)
+
+
+async def _handle(request: Request, error: Exception) -> JSONResponse:
+    request.scope["problem"] = type(error).__name__  # for the log line
+    return response_of(error, request.state["request_id"])
+
+
+def _described(error: Exception) -> tuple[HTTPStatus, str, str, str]:
+    match error:
+        case ecg_ka.EcgError():
+            status = next(STATUS[base] for base in type(error).__mro__ if base in STATUS)
+            return status, kebab(type(error).__name__), error.title, str(error)
+        case ServiceError():
+            return error.status, kebab(type(error).__name__), error.title, str(error)
+        case HTTPException():
+            status = HTTPStatus(error.status_code)
+            return status, kebab(status.phrase), status.phrase, status.description or status.phrase
+        case RequestValidationError():
+            where = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors())
+            return HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", "Invalid request", f"not valid: {where}"
+        case ClientDisconnect():
+            return HTTPStatus.BAD_REQUEST, "incomplete-body", "Incomplete body", "the connection was closed early"
+    detail = "The service failed. Report the request id to its operator."
+    return HTTPStatus.INTERNAL_SERVER_ERROR, "internal-error", "Internal error", detail
+
+
+def kebab(name: str) -> str:
+    """``TruncatedFile`` or ``Not Found`` as ``truncated-file`` and ``not-found``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|\s+", "-", name).lower()

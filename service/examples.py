@@ -1,0 +1,78 @@
+"""An answer and a problem as the interface description shows them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ecg_ka import DISCLAIMER, LEADS, Flag
+
+_SHA256 = "7d865e959b2466918c9863afca942d0fb89d7c9ac0c99bafc3749504ded97730"
+_RAISED = (Flag.DEMO_MODEL, Flag.AGE_OUT_OF_RANGE, Flag.RESAMPLED)
+
+
+def estimate() -> dict[str, Any]:
+    """An answer of the demonstration model, with invented numbers."""
+    return {
+        "potassium_mmol_l": 4.6,
+        "median_mmol_l": 4.4,
+        "interval": {"lower": 3.5, "upper": 5.3, "level": 0.9, "method": "marginal"},
+        "interval_label_conditional": None,
+        "probabilities": [
+            {"comparator": ">=", "threshold_mmol_l": 5.5, "p": 0.04},
+            {"comparator": "<", "threshold_mmol_l": 3.5, "p": 0.05},
+        ],
+        "category": None,
+        "bands": None,
+        "region": {
+            "name": "many",
+            "training_density": 0.72,
+            "n_train_near": 2160,
+            "interval_reaches": ["many", "median"],
+            "few_shot_share": 0.03,
+        },
+        "flags": [{"name": str(flag), "sentence": flag.sentence} for flag in _RAISED],
+        "abstained": False,
+        "abstain_reasons": [],
+        "quality": {"grade": "good", "leads": dict.fromkeys(LEADS, "good"), "heart_rate_bpm": 68.0},
+        "novelty": None,
+        "ecg": _ecg(),
+        "model": {
+            "name": "demo",
+            "version": "1",
+            "sha256": _SHA256,
+            "preprocessing_sha256": _SHA256,
+            "trained_on": "simulated ECGs",
+            "calibrated_on": "simulated ECGs",
+            "n_calibration": 5000,
+            "intended_use": "to show the software; no clinical use",
+        },
+        "timing_ms": 9.5,
+        "disclaimer": DISCLAIMER,
+    }
+
+
+def problem() -> dict[str, Any]:
+    """A refusal."""
+    return {
+        "type": "urn:ecg-ka:error:truncated-file",
+        "title": "Truncated file",
+        "status": 400,
+        "detail": "the JSON ends too early. Send the whole file.",
+        "instance": "urn:ecg-ka:request:5f0c2a9e6b7d4d0f8f6f0f3f1f2e4c11",
+    }
+
+
+def _ecg() -> dict[str, Any]:
+    return {
+        "sha256": _SHA256,
+        "format": "DICOM",
+        "device": None,
+        "acquired_at": "2024-05-06T07:08:09",
+        "fs_in_hz": 500.0,
+        "units_in": "uV",
+        "leads_found": list(LEADS),
+        "leads_derived": [],
+        "duration_s": 10.0,
+        "window_start_s": 0.0,
+        "notes": [],
+    }

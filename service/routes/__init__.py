@@ -1,0 +1,1 @@
+"""The endpoints: dependency in, one library call, answer out."""

@@ -1,0 +1,31 @@
+"""What is known about the model."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from fastapi import APIRouter
+
+from ecg_ka import DISCLAIMER
+from service.routes.refusals import refusals
+from service.schemas import ModelOut
+from service.state import LoadedEstimator
+
+router = APIRouter(prefix="/v1", tags=["model"])
+
+
+@router.get("/model", responses=refusals(503))
+async def model(estimator: LoadedEstimator) -> ModelOut:
+    """The loaded bundle: identity, provenance, signal, regions and measured performance."""
+    bundle = estimator.bundle
+    return ModelOut.model_validate(
+        {
+            "identity": asdict(bundle.identity()),
+            "provenance": asdict(bundle.provenance),
+            "signal": asdict(bundle.signal),
+            "regions": asdict(bundle.regions),
+            "wide_interval_mmol_l": bundle.wide_interval_mmol_l,
+            "metrics": bundle.metrics,
+            "disclaimer": DISCLAIMER,
+        }
+    )

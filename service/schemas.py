@@ -1,0 +1,189 @@
+"""What goes in and out over HTTP. The answer mirrors ``ecg_ka.Estimate`` field by field and has no defaults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class PredictFields(BaseModel):
+    """What the caller may send beside the file. ``fs_hz``, ``units`` and ``leads`` are for files that do not say these
+    themselves; another value than the file's own is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fs_hz: float | None = Field(None, description="sampling rate in Hz", examples=[500])
+    units: str | None = Field(None, description="unit of the samples: mV, uV or V", examples=["uV"])
+    leads: str | None = Field(
+        None, description="lead names of the channels, separated by commas", examples=["I,II,V1,V2,V3,V4,V5,V6"]
+    )
+    level: float = Field(0.9, ge=0.5, le=0.99, description="probability that the interval is to hold")
+
+    @property
+    def lead_names(self) -> tuple[str, ...] | None:
+        """The lead names one by one."""
+        return None if self.leads is None else tuple(name.strip() for name in self.leads.split(","))
+
+
+class _Out(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class IntervalOut(_Out):
+    """Bounds in mmol/L that hold with probability ``level``; ``method`` names what they guarantee."""
+
+    lower: float
+    upper: float
+    level: float
+    method: str
+
+
+class ProbabilityOut(_Out):
+    """Calibrated probability ``p`` that potassium is ``comparator`` the threshold."""
+
+    comparator: str
+    threshold_mmol_l: float
+    p: float
+
+
+class RegionOut(_Out):
+    """How much training data stands behind the estimate: many, median or few."""
+
+    name: str
+    training_density: float
+    n_train_near: int
+    interval_reaches: list[str]
+    few_shot_share: float
+
+
+class FlagOut(_Out):
+    """Something that a reader of the estimate has to know, and one sentence about it."""
+
+    name: str
+    sentence: str
+
+
+class QualityOut(_Out):
+    """Signal quality, overall and by lead."""
+
+    grade: str
+    leads: dict[str, str]
+    heart_rate_bpm: float | None
+
+
+class EcgOut(_Out):
+    """Which ECG was read, and what was assumed or converted on the way."""
+
+    sha256: str
+    format: str
+    device: str | None
+    acquired_at: str | None
+    fs_in_hz: float
+    units_in: str
+    leads_found: list[str]
+    leads_derived: list[str]
+    duration_s: float
+    window_start_s: float
+    notes: list[str]
+
+
+class ModelIdentityOut(_Out):
+    """Which model answered."""
+
+    name: str
+    version: str
+    sha256: str
+    preprocessing_sha256: str
+    trained_on: str
+    calibrated_on: str
+    n_calibration: int
+    intended_use: str
+
+
+class EstimateOut(_Out):
+    """The estimate for one ECG, potassium in mmol/L. What does not apply is null; no field is ever left out.
+
+    ``potassium_mmol_l`` is null when the value is withheld; ``abstain_reasons`` then says why.
+    """
+
+    potassium_mmol_l: float | None
+    median_mmol_l: float | None
+    interval: IntervalOut | None
+    interval_label_conditional: IntervalOut | None
+    probabilities: list[ProbabilityOut] | None
+    category: str | None
+    bands: list[str] | None
+    region: RegionOut | None
+    flags: list[FlagOut]
+    abstained: bool
+    abstain_reasons: list[str]
+    quality: QualityOut
+    novelty: float | None
+    ecg: EcgOut
+    model: ModelIdentityOut
+    timing_ms: float
+    disclaimer: str
+
+
+class SignalSpecOut(_Out):
+    """What the network is fed with."""
+
+    leads: list[str]
+    required_leads: list[str]
+    min_chest_leads: int
+    fs_hz: float
+    duration_s: float
+    min_duration_s: float
+    high_pass_hz: float
+    low_pass_hz: float
+
+
+class RegionsOut(_Out):
+    """Edges in mmol/L: many between ``many_low`` and ``many_high``, few below ``few_low`` or above ``few_high``."""
+
+    few_low: float
+    many_low: float
+    many_high: float
+    few_high: float
+
+
+class ProvenanceOut(_Out):
+    """How the bundle came about; ``is_simulated`` marks a model that never saw a patient."""
+
+    name: str
+    version: str
+    is_simulated: bool
+    trained_on: str
+    calibrated_on: str
+    intended_use: str
+    label_distribution_sha256: str
+    training: dict[str, Any]
+
+
+class ModelOut(_Out):
+    """The loaded bundle: what it is, where it comes from, what it takes and what was measured."""
+
+    identity: ModelIdentityOut
+    provenance: ProvenanceOut
+    signal: SignalSpecOut
+    regions: RegionsOut
+    wide_interval_mmol_l: float
+    metrics: dict[str, Any]
+    disclaimer: str
+
+
+class HealthOut(_Out):
+    """A word on the state of the service."""
+
+    status: str
+
+
+class Problem(_Out):
+    """Why there is no answer (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str

@@ -1,0 +1,61 @@
+"""What lives as long as the server: settings, the estimator, and the gate in front of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, TypedDict
+
+from fastapi import Depends, Request
+
+from ecg_ka import Estimator
+from service.errors import NotReady, Overloaded
+from service.settings import Settings
+
+
+class Gate:
+    """Lets ``max_concurrent`` in at a time and turns the next one away, so that memory and waiting stay bounded.
+
+    It belongs to one event loop and needs no lock.
+    """
+
+    def __init__(self, max_concurrent: int) -> None:
+        self._free = max_concurrent
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Hold one place.
+
+        Raises:
+            Overloaded: none is free.
+        """
+        if self._free == 0:
+            raise Overloaded("as many estimates as allowed are under way; expected a free place. Try again in 1 s.")
+        self._free -= 1
+        try:
+            yield
+        finally:
+            self._free += 1
+
+
+class State(TypedDict):
+    """What the lifespan hands to every request; ``estimator`` is None when its bundle could not be loaded."""
+
+    settings: Settings
+    estimator: Estimator | None
+    gate: Gate
+
+
+async def loaded_estimator(request: Request) -> Estimator:
+    """The estimator.
+
+    Raises:
+        NotReady: its bundle could not be loaded.
+    """
+    estimator: Estimator | None = request.state["estimator"]
+    if estimator is None:
+        raise NotReady("no model bundle is loaded; expected one at ECG_KA_BUNDLE. The log of the start tells why.")
+    return estimator
+
+
+LoadedEstimator = Annotated[Estimator, Depends(loaded_estimator)]

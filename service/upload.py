@@ -1,0 +1,112 @@
+"""The multipart body of a request for an estimate, read into memory and never onto a disk."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+from pydantic import ValidationError
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from service.errors import InvalidRequest, MalformedBody, UnsupportedBody, UploadTimeout
+from service.schemas import PredictFields
+from service.settings import Settings
+from service.state import LoadedEstimator
+
+MAX_FILES = 64
+MAX_FIELDS = 8
+MAX_FIELD_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """What was sent: one file, or several by their names, and the fields beside it."""
+
+    source: bytes | Mapping[str, bytes]
+    fields: PredictFields
+
+
+class _InMemoryParser(MultiPartParser):
+    spool_max_size = 0  # for a spooled file this means: never onto the disk
+
+    def __init__(self, request: Request) -> None:
+        limits = {"max_files": MAX_FILES, "max_fields": MAX_FIELDS, "max_part_size": MAX_FIELD_BYTES}
+        super().__init__(request.headers, request.stream(), **limits)
+        self.is_complete = False
+
+    def on_end(self) -> None:
+        self.is_complete = True
+
+
+async def receive_upload(request: Request, _: LoadedEstimator) -> AsyncIterator[Upload]:
+    """Take a place at the gate, read the body, and keep the place until the answer is made.
+
+    Raises:
+        NotReady, Overloaded: before a byte of the body is read.
+        UnsupportedBody, MalformedBody, BodyTooLarge, UploadTimeout, InvalidRequest: as named.
+    """
+    with request.state["gate"].entered():
+        _refuse_other_requests(request)
+        form = await _parse(request)
+        yield Upload(source=await _source(form), fields=_fields(form))
+
+
+ReceivedUpload = Annotated[Upload, Depends(receive_upload)]
+
+
+def _refuse_other_requests(request: Request) -> None:
+    if request.query_params:
+        raise InvalidRequest(
+            "the address holds a query; expected none. Send level, fs_hz, units and leads as form fields."
+        )
+    media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if media_type != "multipart/form-data":
+        raise UnsupportedBody("the body is not multipart/form-data; send the ECG as a form upload in the field 'file'.")
+
+
+async def _parse(request: Request) -> FormData:
+    settings: Settings = request.state["settings"]
+    parser = _InMemoryParser(request)
+    try:
+        async with asyncio.timeout(settings.upload_timeout_s):
+            form = await parser.parse()
+    except TimeoutError:
+        raise UploadTimeout(f"the body did not arrive within {settings.upload_timeout_s:g} s; send it again.") from None
+    except MultiPartException as error:
+        raise MalformedBody(f"{error.message} Expected up to {MAX_FILES} files and {MAX_FIELDS} fields.") from None
+    if not parser.is_complete:
+        raise MalformedBody("the multipart body ends before its closing boundary; send all of it.")
+    return form
+
+
+async def _source(form: FormData) -> bytes | Mapping[str, bytes]:
+    files = form.getlist("file")
+    if not files:
+        raise InvalidRequest("there is no field 'file'; expected the ECG file, or several files of one ECG, in it.")
+    contents: dict[str, bytes] = {}
+    for file in files:
+        if not isinstance(file, UploadFile):
+            raise InvalidRequest("the field 'file' is text; expected an upload with a file name.")
+        name = file.filename or ""
+        if name in contents:
+            raise InvalidRequest("two files have one name; expected the files of one ECG, each under its own name.")
+        contents[name] = await file.read()
+    # the name of a single file says nothing: formats are known by content
+    return contents if len(contents) > 1 else next(iter(contents.values()))
+
+
+def _fields(form: FormData) -> PredictFields:
+    items = [(name, value) for name, value in form.multi_items() if name != "file"]
+    values = dict(items)
+    if len(values) < len(items):
+        raise InvalidRequest("a form field was sent twice; expected each once, except 'file'.")
+    try:
+        return PredictFields.model_validate(values)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))[:40]}: {fault['msg']}" for fault in error.errors())
+        known = ", ".join(PredictFields.model_fields)
+        raise InvalidRequest(f"{faults}. Expected 'file' and, optionally, {known}.") from None

@@ -1,0 +1,127 @@
+"""Damaged files of every format: only errors of ours come out, quickly, and within 512 MB."""
+
+from __future__ import annotations
+
+import io
+import tracemalloc
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ecg_ka.errors import EcgError
+from ecg_ka.readers import read
+from ecg_ka.record import EcgRecord
+from tests.ecg_ka.writers import (
+    LEADS,
+    counts_uv,
+    csv,
+    dicom,
+    dicom_group,
+    header,
+    json_text,
+    npy,
+    wfdb_pair,
+    wfdb_stored,
+    zipped,
+)
+
+UV = counts_uv(40)
+SMALL: dict[str, Callable[[], bytes]] = {
+    "dicom": lambda: dicom(dicom_group(UV)),
+    "npy": lambda: npy(UV * 1e-3),
+    "json": lambda: json_text(np.round(UV[:3] * 1e-3, 3)),
+    "csv": lambda: csv(np.round(UV[:3] * 1e-3, 3), time="time_s"),
+    "header": lambda: header(record="a 12 500 40"),
+    "zip": lambda: zipped(wfdb_pair(UV)),
+}
+
+
+@cache
+def _small(kind: str) -> bytes:
+    return SMALL[kind]()
+
+
+@st.composite
+def _damaged(draw: st.DrawFn, data: bytes) -> bytes:
+    """Some bytes changed, taken out, doubled or cut off."""
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, max(0, len(data) - 1)))
+        until = at + draw(st.integers(0, 12))
+        piece = draw(
+            st.one_of(
+                st.binary(max_size=8),
+                st.sampled_from(
+                    [b"", b"\x00" * 4, b"\xff" * 4, b"-1", b"0", b"1e400", b"nan", b"99999999999", b"\n", b"/"]
+                ),
+                st.just(data[at : until + 20] * 2),
+            )
+        )
+        data = data[:at] + piece + data[until:]
+    return data[: draw(st.integers(0, len(data)))] if draw(st.booleans()) else data
+
+
+def _read_or_refuse(source: bytes | dict[str, bytes]) -> None:
+    for keywords in ({}, {"fs_hz": 500.0}):
+        try:
+            record = read(source, **keywords)
+        except EcgError as error:
+            assert 20 < len(str(error)) < 700
+        else:
+            assert isinstance(record, EcgRecord)
+            assert np.isfinite(record.signal_mv).all()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in SMALL if kind != "header"])
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_damaged_files(kind: str, data: st.DataObject) -> None:
+    _read_or_refuse(data.draw(_damaged(_small(kind))))
+
+
+@pytest.mark.parametrize("storage", ["16", "212", "310", "516"])
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_damaged_headers(storage: str, data: st.DataObject) -> None:
+    text = _small("header").replace(b" 16 1000", f" {storage} 1000".encode())
+    samples = wfdb_stored(UV, "310") + bytes(data.draw(st.integers(0, 100)))
+    _read_or_refuse({"a.hea": data.draw(_damaged(text)), "a.dat": samples})
+
+
+def _loud(storage: str, n: int) -> bytes:
+    return header(LEADS[:8], record=f"a 8 20000 {n}", storage=storage)
+
+
+def _flac(n: int) -> bytes:
+    stream = io.BytesIO()
+    soundfile.write(stream, np.zeros((n, 8), np.int16), 8000, format="FLAC", subtype="PCM_16")
+    return stream.getvalue()
+
+
+LARGEST: dict[str, Callable[[], bytes | dict[str, bytes]]] = {
+    "npy": lambda: npy(np.zeros((8, 2_490_000), np.int8)),
+    "format 8": lambda: {"a.hea": _loud("8", 2_480_000), "a.dat": bytes(19_840_000)},
+    "format 80": lambda: {"a.hea": _loud("80", 2_480_000), "a.dat": b"\x80" * 19_840_000},
+    "format 212": lambda: {"a.hea": _loud("212", 1_660_000), "a.dat": bytes(19_920_000)},
+    "format 516, packed to 100 kB": lambda: {"a.hea": _loud("516", 2_400_000), "a.dat": _flac(2_400_000)},
+    "format 16 of more leads than bytes": lambda: {"a.hea": _loud("16x10000", 1000), "a.dat": bytes(1000)},
+    "a zip of nothing but marks": lambda: b"PK\x03\x04" + b"PK\x01\x02" * 4_900_000,
+}
+
+
+@pytest.mark.parametrize("name", LARGEST)
+def test_the_largest_files_stay_within_512_mb(name: str) -> None:
+    source = LARGEST[name]()
+    tracemalloc.start()
+    try:
+        assert read(source, fs_hz=20_000, units="mV").fs_hz == 20_000
+    except EcgError:
+        assert name.endswith(("bytes", "marks"))
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 400_000_000  # 80 MB are the interpreter and its libraries

@@ -1,0 +1,98 @@
+"""A cohort on disk: model inputs as one int16 memory map, one row of labels an ECG.
+
+signals.npy    (n, leads, T) int16 in steps of ecg_ka.preprocess.LSB_MV
+index.npz      columns (n,): patient, potassium_mmol_l, split, and covariates
+cohort.json    specification, counts, hashes
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_ka.preprocess import LSB_MV, SignalSpec
+
+
+class Split(StrEnum):
+    """What an ECG is used for; a patient is in one split only."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    CALIBRATION = "calibration"
+    TEST = "test"
+
+
+SPLIT_SHARES = {Split.TRAIN: 0.77, Split.VALIDATION: 0.05, Split.CALIBRATION: 0.09, Split.TEST: 0.09}
+
+
+def split_of(patient: str, key: str) -> Split:
+    """The split of a patient, from a keyed hash: the same patient stays where it is when the cohort grows."""
+    digest = hashlib.blake2b(patient.encode(), key=key.encode()[:64], digest_size=8).digest()
+    u = int.from_bytes(digest, "big") / 2**64
+    for split, share in SPLIT_SHARES.items():
+        if u < share:
+            return split
+        u -= share
+    return Split.TEST
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cohort:
+    """An opened cohort; ``signals`` stays on disk until rows are read."""
+
+    signals: NDArray[np.int16]
+    index: dict[str, NDArray[Any]]
+    about: dict[str, Any]
+
+    @classmethod
+    def open(cls, folder: Path) -> Cohort:
+        """The cohort in ``folder``.
+
+        Raises:
+            FileNotFoundError: the folder holds no finished cohort.
+        """
+        if not (folder / "cohort.json").is_file():
+            raise FileNotFoundError(
+                f"{folder} holds no finished cohort; make one with `python -m training.cohort.simulated --out {folder}`"
+            )
+        signals = np.load(folder / "signals.npy", mmap_mode="r", allow_pickle=False)
+        with np.load(folder / "index.npz", allow_pickle=False) as columns:
+            index = {name: columns[name] for name in columns.files}
+        return cls(signals, index, json.loads((folder / "cohort.json").read_text()))
+
+    def rows(self, split: Split) -> NDArray[np.int64]:
+        """Positions of the ECGs of one split."""
+        return np.flatnonzero(self.index["split"] == split.value)
+
+    def labels(self, split: Split) -> NDArray[np.float64]:
+        """Potassium in mmol/L of the ECGs of one split."""
+        return self.index["potassium_mmol_l"][self.rows(split)].astype(np.float64)
+
+    def signal_mv(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Model inputs (n, leads, T) in mV, bit for bit as serving computes them."""
+        return to_mv(self.signals[rows])
+
+
+def to_steps(signal_mv: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Model inputs as integers; lossless, because they lie on the grid of LSB_MV."""
+    return np.asarray(np.rint(signal_mv * np.float32(1 / LSB_MV)), dtype=np.int16)
+
+
+def to_mv(steps: NDArray[np.int16]) -> NDArray[np.float32]:
+    """The inverse of :func:`to_steps`."""
+    return (steps.astype(np.float32) * np.float32(LSB_MV)).astype(np.float32)
+
+
+def finish(folder: Path, index: dict[str, NDArray[Any]], spec: SignalSpec, about: dict[str, Any]) -> None:
+    """Write index and description; ``cohort.json`` comes last, so that a cohort without it is an unfinished one."""
+    np.savez(folder / "index.npz", **index)  # type: ignore[arg-type]  # the stub takes a column for a flag
+    counts = {split.value: int((index["split"] == split.value).sum()) for split in Split}
+    description = {"about": about, "signal": asdict(spec), "signal_sha256": spec.sha256, "counts": counts}
+    (folder / "cohort.json").write_text(json.dumps(description, indent=1, sort_keys=True) + "\n")

@@ -1,0 +1,52 @@
+"""One frozen configuration a program, read from the command line only: a stray environment variable changes nothing."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import MISSING, fields
+from enum import StrEnum
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+
+
+def parse(config: type[T], arguments: Sequence[str] | None = None) -> T:
+    """A dataclass from the command line: each field is an option, its ``metadata["help"]`` the explanation.
+
+    Unknown options, missing values and wrong types end the program with exit code 2, as argparse does.
+    """
+    hints = get_type_hints(config)
+    parser = argparse.ArgumentParser(
+        description=config.__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False
+    )
+    for field in fields(config):  # type: ignore[arg-type]
+        option = "--" + field.name.replace("_", "-")
+        required = field.default is MISSING
+        default = None if required else field.default
+        kind = _plain(hints[field.name])
+        text = field.metadata.get("help", " ") + (" (required)" if required else "")
+        if kind is bool:
+            parser.add_argument(option, action=argparse.BooleanOptionalAction, default=default, help=text)
+        else:
+            choices = [member.value for member in kind] if issubclass(kind, StrEnum) else None
+            parser.add_argument(option, type=kind, required=required, default=default, choices=choices, help=text)
+    return config(**vars(parser.parse_args(arguments)))
+
+
+def _plain(hint: Any) -> type:
+    """The type X of an annotation X or X | None."""
+    if get_origin(hint) in (Union, UnionType):
+        (hint,) = (member for member in get_args(hint) if member is not type(None))
+    return hint if isinstance(hint, type) else str
+
+
+def to_json(config: object) -> dict[str, Any]:
+    """The fields of a configuration in plain JSON types."""
+    plain: dict[str, Any] = {}
+    for field in fields(config):  # type: ignore[arg-type]
+        value = getattr(config, field.name)
+        plain[field.name] = str(value) if isinstance(value, Path) else value
+    return plain

@@ -1,0 +1,145 @@
+"""From a run to a bundle: calibrate on the calibration split, evaluate on the test split, write the model card.
+
+python -m training.export --run runs/dist --reference runs/l1 --cohort cohorts/demo --out ecg_ka/bundles/demo
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save
+
+from ecg_ka.bundle import Bundle, Provenance, load_bundle, save_bundle
+from ecg_ka.losses import LabelDistribution
+from ecg_ka.network import NetworkConfig, PotassiumNet, n_parameters
+from ecg_ka.preprocess import SignalSpec
+from ecg_ka.uncertainty import ConformalDistribution, LabelDensity, Regions
+from training.card import model_card
+from training.cohort import Cohort, Split
+from training.config import parse
+from training.evaluate import Predicted, evaluate, predict_split
+from training.train import load_weights
+
+WIDE_SHARE = 0.95  # of the calibration ECGs have a narrower interval than one that is called wide
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportConfig:
+    """Make a bundle from a training run."""
+
+    run: Path = field(metadata={"help": "run folder to export"})
+    cohort: Path = field(metadata={"help": "cohort with calibration and test splits"})
+    out: Path = field(metadata={"help": "bundle folder to write"})
+    reference: Path | None = field(default=None, metadata={"help": "run folder of the L1 model to compare with"})
+    name: str = field(default="ecg-ka-demo", metadata={"help": "name of the model in every answer"})
+    version: str = field(default="0.1.0", metadata={"help": "version of the model in every answer"})
+
+
+def main() -> None:
+    """Entry point of ``python -m training.export``."""
+    bundle = export(parse(ExportConfig))
+    print(f"{bundle.provenance.name} {bundle.provenance.version}, sha256 {bundle.sha256}")
+
+
+def export(config: ExportConfig) -> Bundle:
+    """Calibrate, evaluate, write the bundle and its MODEL_CARD.md; returns the bundle as read back."""
+    cohort = Cohort.open(config.cohort)
+    network = load_network(config.run)
+    regions = Regions()
+    calibration = predict_split(network, cohort, Split.CALIBRATION)
+    conformal = ConformalDistribution.fit(calibration.estimates, calibration.spreads, calibration.labels, regions)
+    reference = None if config.reference is None else load_network(config.reference)
+    metrics = evaluate(network, reference, conformal, cohort)
+    metrics["parameters"] = n_parameters(network)
+    bundle = Bundle(
+        provenance=_provenance(config, cohort),
+        network=asdict(network.config),
+        signal=_signal_spec(cohort),
+        density=LabelDensity.from_labels(cohort.labels(Split.TRAIN)),
+        conformal=conformal,
+        wide_interval_mmol_l=_wide_interval(conformal, calibration),
+        onnx=to_onnx(network, _signal_spec(cohort)),
+        weights=save({k: v.contiguous() for k, v in network.state_dict().items()}),
+        metrics=metrics,
+    )
+    save_bundle(bundle, config.out)
+    saved = load_bundle(config.out)
+    (config.out / "MODEL_CARD.md").write_text(model_card(saved))
+    return saved
+
+
+def load_network(run: Path) -> PotassiumNet:
+    """The network of a run, in evaluation mode on the CPU."""
+    saved = json.loads((run / "config.json").read_text())["network"]
+    network = PotassiumNet(NetworkConfig.from_dict(saved))
+    load_weights(network, run)
+    return network.eval()
+
+
+def to_onnx(network: PotassiumNet, spec: SignalSpec) -> bytes:
+    """The network as an ONNX graph: ``signal_mv`` (batch, leads, T) -> potassium_mmol_l, spread_mmol_l, embedding.
+
+    The exporter that traces is used on purpose: the newer one needs a package that GPU machines lack, and both give
+    the same graph for a network of convolutions.
+    """
+    names = ["potassium_mmol_l", "spread_mmol_l", "embedding"]
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.onnx.export(
+            network.eval(),
+            (torch.zeros(2, len(spec.leads), spec.n_samples),),
+            buffer,  # type: ignore[arg-type]  # the stub forgets that the tracing exporter takes streams
+            input_names=["signal_mv"],
+            output_names=names,
+            dynamic_axes={name: {0: "batch"} for name in ["signal_mv", *names]},
+            opset_version=17,
+            dynamo=False,
+        )
+    return buffer.getvalue()
+
+
+def _provenance(config: ExportConfig, cohort: Cohort) -> Provenance:
+    about = cohort.about["about"]
+    train, calibration = cohort.labels(Split.TRAIN), cohort.labels(Split.CALIBRATION)
+    return Provenance(
+        name=config.name,
+        version=config.version,
+        is_simulated=bool(about["is_simulated"]),
+        trained_on=f"{len(train)} ECGs: {about['description']}",
+        calibrated_on=f"{len(calibration)} ECGs of other patients: {about['description']}",
+        intended_use="Research use only, not a medical device. "
+        + ("Demonstrates the software; its numbers say nothing about patients." if about["is_simulated"] else ""),
+        label_distribution_sha256=LabelDistribution.from_labels(train).sha256,
+        training=_training(config.run),
+    )
+
+
+def _training(run: Path) -> dict[str, Any]:
+    """The configuration of a run and of the run that it started from."""
+    saved: dict[str, Any] = json.loads((run / "config.json").read_text())["train"]
+    before = saved["init"]
+    return {"config": saved, "after": None if before in (None, "None") else _training(Path(before))}
+
+
+def _signal_spec(cohort: Cohort) -> SignalSpec:
+    return SignalSpec.from_dict(cohort.about["signal"])
+
+
+def _wide_interval(conformal: ConformalDistribution, calibration: Predicted) -> float:
+    widths = [
+        (interval := conformal.predict(estimate, spread).interval(0.9)).upper - interval.lower
+        for estimate, spread in zip(calibration.estimates, calibration.spreads, strict=True)
+    ]
+    return float(np.quantile(widths, WIDE_SHARE))
+
+
+if __name__ == "__main__":
+    main()

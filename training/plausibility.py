@@ -1,0 +1,126 @@
+"""Are the estimates of a bundle plausible on real ECGs without potassium values? A plausibility check, not accuracy.
+
+    python -m training.plausibility --data ../shared/data/ptbxl --first 1 --last 100
+
+Reads PTB-XL records (WFDB, 500 Hz and their 100 Hz twins) with the diagnostic statements of ptbxl_database.csv and
+prints: estimates by diagnostic class, the share of healthy ECGs (NORM at 80 % or more) outside 3.5-5.5 mmol/L, the SD
+of the estimates beside that on simulated controls (a constant predictor would have none), and how far the 100 Hz twin
+of a record lies from the 500 Hz one.
+"""
+
+from __future__ import annotations
+
+import ast
+import csv
+import json
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ecg_ka.bundle import SHIPPED
+from ecg_ka.errors import EcgError
+from ecg_ka.estimator import Estimator
+from ecg_ka.readers import read
+from ecg_ka.record import LEADS, EcgRecord, Source
+from ecg_ka.simulator import FS_HZ, CohortSpec, Preset, Prior, simulate_cohort
+from training.config import parse
+
+HEALTHY = "NORM>=80"
+PLAUSIBLE_MMOL_L = (3.5, 5.5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlausibilityConfig:
+    """Estimates of a bundle on PTB-XL."""
+
+    data: Path = field(metadata={"help": "folder of PTB-XL with ptbxl_database.csv"})
+    bundle: Path = field(default=SHIPPED, metadata={"help": "bundle folder"})
+    first: int = field(default=1, metadata={"help": "first ecg_id"})
+    last: int = field(default=200, metadata={"help": "last ecg_id"})
+
+
+def main() -> None:
+    """Entry point of ``python -m training.plausibility``."""
+    config = parse(PlausibilityConfig)
+    print(report(Estimator.load(config.bundle), config))
+
+
+def report(estimator: Estimator, config: PlausibilityConfig) -> str:
+    """The findings as Markdown."""
+    by_class: dict[str, list[float]] = defaultdict(list)
+    refused: Counter[str] = Counter()
+    twins: list[float] = []
+    for ecg_id, classes in diagnoses(config.data).items():
+        if not config.first <= ecg_id <= config.last:
+            continue
+        found = _estimate(estimator, config.data / "records500" / f"{ecg_id:05}_hr.hea")
+        if isinstance(found, str):
+            refused[found] += 1
+            continue
+        for name in ["all", *classes]:
+            by_class[name].append(found)
+        twin = _estimate(estimator, config.data / "records100" / f"{ecg_id:05}_lr.hea")
+        if isinstance(twin, float):
+            twins.append(abs(twin - found))
+    by_class["simulated, K prior wide"] = simulated_controls(estimator, Prior.WIDE, healthy=False)
+    by_class["simulated, healthy"] = simulated_controls(estimator, Prior.WIDE, healthy=True)
+    lines = ["| class | n | median | SD | 5 % | 95 % | outside 3.5-5.5 |", "|---|---|---|---|---|---|---|"]
+    lines += [_row(name, np.array(values)) for name, values in sorted(by_class.items())]
+    lines += ["", f"Withheld or refused: {json.dumps(refused)}"]
+    if twins:
+        lines.append(f"100 Hz twins: {len(twins)} pairs, median difference {np.median(twins):.3f} mmol/L")
+    return "\n".join(lines)
+
+
+def diagnoses(folder: Path) -> dict[int, tuple[str, ...]]:
+    """Diagnostic superclasses by ecg_id, from statements at 50 % or more, and :data:`HEALTHY`."""
+    with (folder / "scp_statements.csv").open(newline="") as table:
+        rows = list(csv.DictReader(table))
+    superclass = {next(iter(row.values())): row["diagnostic_class"] for row in rows if row["diagnostic_class"]}
+    found = {}
+    with (folder / "ptbxl_database.csv").open(newline="") as table:
+        for row in csv.DictReader(table):
+            codes: dict[str, float] = ast.literal_eval(row["scp_codes"])
+            classes = {superclass[code] for code, share in codes.items() if code in superclass and share >= 50}
+            healthy = {HEALTHY} if codes.get("NORM", 0) >= 80 else set()
+            found[int(float(row["ecg_id"]))] = tuple(sorted(classes | healthy))
+    return found
+
+
+def simulated_controls(estimator: Estimator, prior: Prior, *, healthy: bool) -> list[float]:
+    """Estimates on 512 simulated ECGs that training never saw."""
+    spec = CohortSpec(
+        preset=Preset.PUBLISHED, prior=prior, n_patients=512, visits_per_patient=1, seed=20_260, healthy=healthy
+    )
+    source = Source(format="simulated", sha256="", units_in="mV", age_years=60.0)
+    records = (
+        EcgRecord(signal_mv=signal, leads=LEADS, fs_hz=FS_HZ, source=source)
+        for batch in simulate_cohort(spec)
+        for signal in batch.signal_mv
+    )
+    estimates = (estimator.estimate(record).potassium_mmol_l for record in records)
+    return [value for value in estimates if value is not None]
+
+
+def _estimate(estimator: Estimator, path: Path) -> float | str:
+    """Potassium, or why there is none."""
+    if not path.is_file():
+        return "no file"
+    try:
+        answer = estimator.estimate(read(path))
+    except EcgError as error:
+        return type(error).__name__
+    return "; ".join(answer.abstain_reasons) if answer.potassium_mmol_l is None else answer.potassium_mmol_l
+
+
+def _row(name: str, values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> str:
+    low, high = PLAUSIBLE_MMOL_L
+    outside = float(((values < low) | (values > high)).mean())
+    cells = (np.median(values), values.std(), *np.quantile(values, [0.05, 0.95]))
+    return f"| {name} | {len(values)} | " + " | ".join(f"{cell:.2f}" for cell in cells) + f" | {outside:.1%} |"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""A progress bar for long work, on standard error, without dependencies (the training set is kept that small)."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+
+class Progress:
+    """``step()`` after each unit of work; prints at most twice a second on a terminal, every 30 s into a log."""
+
+    def __init__(self, label: str, total: int) -> None:
+        self._label, self._total, self._done = label, total, 0
+        self._started = self._printed = time.monotonic()
+        self._is_terminal = sys.stderr.isatty()
+
+    def step(self, n: int = 1, note: str = "") -> None:
+        """``n`` more units are done; ``note`` stands behind the bar."""
+        self._done += n
+        now = time.monotonic()
+        if self._done < self._total and now - self._printed < (0.5 if self._is_terminal else 30.0):
+            return
+        self._printed = now
+        rate = self._done / max(now - self._started, 1e-9)
+        bar = "#" * (20 * self._done // self._total)
+        left_s = (self._total - self._done) / max(rate, 1e-9)
+        line = f"{self._label} [{bar:20}] {self._done}/{self._total} {rate:.0f}/s, {left_s:.0f} s left {note}"
+        end = "\n" if self._done >= self._total or not self._is_terminal else ""
+        print(f"\r{line}" if self._is_terminal else line, end=end, file=sys.stderr, flush=True)
