@@ -25,7 +25,7 @@ imports: $(VENV)/.dev
 check: lint types imports test  ## what .ci/run does
 
 bench: $(VENV)/.dev  ## ratios and rates, measured in one run
-	$(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py' -o norecursedirs= -s
+	$(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py' -s
 
 shipped: $(VENV)/.dev  ## make the shipped bundle from nothing (about an hour on 2 cores)
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash training/runs/shipped.sh

@@ -87,7 +87,7 @@ def quality(
         "leads_missing": record.leads_missing,
         "flags": [{"name": flag, "sentence": flag.sentence} for flag in sorted(found.flags)],
         "leads": [asdict(lead) for lead in found.leads],
-        "full": asdict(full_report(record)) if full else None,
+        "full": asdict(full_report(record, found)) if full else None,
     }
     print(json.dumps(report, indent=1) if as_json else quality_text(report))
 

@@ -35,12 +35,12 @@ _SENTENCES: dict[Flag, str] = {
     "estimates near the middle.",
     Flag.INTERVAL_REACHES_FEW_SHOT: "The interval reaches into a range where the training data hold few examples.",
     Flag.WIDE_INTERVAL: "The interval is wider than for 95 % of the calibration ECGs.",
-    Flag.ESTIMATE_BEYOND_CALIBRATED: "The estimate is more extreme than the calibrated distribution supports: "
-    "it differs from its median by more than 0.5 mmol/L.",
+    Flag.ESTIMATE_BEYOND_CALIBRATED: "The estimate is more extreme than the calibrated distribution "
+    "supports: it differs from its median by more than 0.5 mmol/L.",
     Flag.AGE_OUT_OF_RANGE: "The file gives no age of 18 years or more; the model is meant for adults.",
     Flag.LOW_QUALITY: "The signal quality is too low in at least one lead that the model uses.",
     Flag.MISSING_LEADS: "At least one lead that the model uses is missing and was left blank.",
-    Flag.IMPLAUSIBLE_AMPLITUDE: "The amplitude is implausible for a surface ECG: the gain or the unit in the file may be "
+    Flag.IMPLAUSIBLE_AMPLITUDE: "The amplitude is implausible for a surface ECG: gain or unit in the file may be "
     "wrong.",
     Flag.UNITS_ASSUMED: "The file does not state the unit of its samples; millivolt was assumed.",
     Flag.RESAMPLED: "The sampling rate was converted to the rate of the model.",

@@ -1,1 +1,1 @@
-"""The HTTP ring around ``ecg_ka``: one ECG file in, one estimate or one problem out. Start it: ``python -m service``."""
+"""The HTTP ring around ``ecg_ka``: one ECG file in, one estimate or problem out; started by ``python -m service``."""

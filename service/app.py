@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 import ecg_ka
-from service import errors
+from service import errors, examples
 from service.middleware import BodyLimit, Envelope
 from service.routes import health, model, predict
 from service.settings import Settings
@@ -41,7 +41,14 @@ def create_app(settings: Settings) -> FastAPI:
     errors.register(app)
     for route in (predict, model, health):
         app.include_router(route.router)
+    _show_example(app)
     return app
+
+
+def _show_example(app: FastAPI) -> None:
+    """Put the example answer into the finished description: FastAPI drops the nulls of what a route declares."""
+    answer = app.openapi()["paths"]["/v1/predict"]["post"]["responses"]["200"]
+    answer["content"]["application/json"]["example"] = examples.estimate()
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,12 +13,13 @@ class PredictFields(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    fs_hz: float | None = Field(None, description="sampling rate in Hz", examples=[500])
-    units: str | None = Field(None, description="unit of the samples: mV, uV or V", examples=["uV"])
-    leads: str | None = Field(
-        None, description="lead names of the channels, separated by commas", examples=["I,II,V1,V2,V3,V4,V5,V6"]
-    )
-    level: float = Field(0.9, ge=0.5, le=0.99, description="probability that the interval is to hold")
+    fs_hz: Annotated[float | None, Field(description="sampling rate in Hz", examples=[500])] = None
+    units: Annotated[str | None, Field(description="unit of the samples: mV, uV or V", examples=["uV"])] = None
+    leads: Annotated[
+        str | None,
+        Field(description="lead names of the channels, separated by commas", examples=["I,II,V1,V2,V3,V4,V5,V6"]),
+    ] = None
+    level: Annotated[float, Field(ge=0.5, le=0.99, description="probability that the interval is to hold")] = 0.9
 
     @property
     def lead_names(self) -> tuple[str, ...] | None:

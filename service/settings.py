@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -22,15 +23,15 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
 
-    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for every interface")
-    port: int = Field(8000, ge=1, le=65535, description="TCP port to listen on")
-    bundle: Path = Field(ecg_ka.SHIPPED, description="folder of the model bundle; the shipped demonstration by default")
-    max_upload_mb: float = Field(20.0, gt=0, le=1000, description="largest request body, in MB (1,000,000 bytes)")
-    upload_timeout_s: float = Field(30.0, gt=0, le=3600, description="how long a request body may take to arrive, in s")
-    threads: int = Field(1, ge=1, le=64, description="threads of the network for one estimate")
-    max_concurrent: int = Field(
-        8, ge=1, le=256, description="requests for an estimate at a time; one more is answered 503 with Retry-After"
-    )
+    host: Annotated[str, Field(description="address to listen on; 0.0.0.0 for every interface")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535, description="TCP port to listen on")] = 8000
+    bundle: Annotated[Path, Field(description="folder of the model bundle")] = ecg_ka.SHIPPED
+    max_upload_mb: Annotated[float, Field(gt=0, le=1000, description="largest request body, in MB (10^6 bytes)")] = 20.0
+    upload_timeout_s: Annotated[float, Field(gt=0, le=3600, description="time for a body to arrive, in s")] = 30.0
+    threads: Annotated[int, Field(ge=1, le=64, description="threads of the network for one estimate")] = 1
+    max_concurrent: Annotated[
+        int, Field(ge=1, le=256, description="estimates under way at a time; one more is answered 503 with Retry-After")
+    ] = 8
 
     @property
     def max_upload_bytes(self) -> int:
@@ -58,7 +59,11 @@ def from_environment() -> Settings:
 def table() -> str:
     """The settings as lines of text: name, default, meaning."""
     rows = [
-        (PREFIX + name.upper(), "the shipped one" if field.default == ecg_ka.SHIPPED else str(field.default), field)
+        (
+            PREFIX + name.upper(),
+            "the shipped demonstration" if field.default == ecg_ka.SHIPPED else str(field.default),
+            field,
+        )
         for name, field in Settings.model_fields.items()
     ]
     width = max(len(name) for name, _, _ in rows)

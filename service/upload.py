@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -35,11 +35,17 @@ class _InMemoryParser(MultiPartParser):
 
     def __init__(self, request: Request) -> None:
         limits = {"max_files": MAX_FILES, "max_fields": MAX_FIELDS, "max_part_size": MAX_FIELD_BYTES}
-        super().__init__(request.headers, request.stream(), **limits)
-        self.is_complete = False
+        super().__init__(request.headers, self._to_the_end(request), **limits)
+        self._is_complete = False
 
     def on_end(self) -> None:
-        self.is_complete = True
+        self._is_complete = True
+
+    async def _to_the_end(self, request: Request) -> AsyncGenerator[bytes, None]:
+        async for chunk in request.stream():
+            yield chunk
+        if not self._is_complete:
+            raise MultiPartException("The multipart body ends before its closing boundary.")
 
 
 async def receive_upload(request: Request, _: LoadedEstimator) -> AsyncIterator[Upload]:
@@ -51,8 +57,7 @@ async def receive_upload(request: Request, _: LoadedEstimator) -> AsyncIterator[
     """
     with request.state["gate"].entered():
         _refuse_other_requests(request)
-        form = await _parse(request)
-        yield Upload(source=await _source(form), fields=_fields(form))
+        yield await _upload(request)
 
 
 ReceivedUpload = Annotated[Upload, Depends(receive_upload)]
@@ -68,19 +73,24 @@ def _refuse_other_requests(request: Request) -> None:
         raise UnsupportedBody("the body is not multipart/form-data; send the ECG as a form upload in the field 'file'.")
 
 
+async def _upload(request: Request) -> Upload:
+    form = await _parse(request)
+    try:
+        return Upload(source=await _source(form), fields=_fields(form))
+    finally:
+        await form.close()
+
+
 async def _parse(request: Request) -> FormData:
     settings: Settings = request.state["settings"]
     parser = _InMemoryParser(request)
     try:
         async with asyncio.timeout(settings.upload_timeout_s):
-            form = await parser.parse()
+            return await parser.parse()
     except TimeoutError:
         raise UploadTimeout(f"the body did not arrive within {settings.upload_timeout_s:g} s; send it again.") from None
     except MultiPartException as error:
         raise MalformedBody(f"{error.message} Expected up to {MAX_FILES} files and {MAX_FIELDS} fields.") from None
-    if not parser.is_complete:
-        raise MalformedBody("the multipart body ends before its closing boundary; send all of it.")
-    return form
 
 
 async def _source(form: FormData) -> bytes | Mapping[str, bytes]:

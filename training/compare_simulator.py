@@ -30,6 +30,7 @@ MIN_NORM_PERCENT = 80.0
 HEALTHY_MMOL_L = (3.8, 4.7)
 BEFORE, AFTER = 180, 320  # samples of the averaged beat around the R peak
 MS = 1000.0 / FS_HZ
+T_ENDS_BEFORE = 0.72  # of the interval between beats
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +91,9 @@ def simulated_healthy(n: int, seed: int) -> Iterator[Floats]:
 
 
 def features(x: Floats) -> dict[str, float]:
-    """Features by name of one ECG (12, n) in mV at FS_HZ; empty when no beats are found."""
+    """Features by name of one ECG (12, n) in mV at FS_HZ; empty when no beats, or no room for T, are found."""
     beat = average_beat(x)
-    if beat is None:
+    if beat is None or beat.end + 60 > beat.onset + T_ENDS_BEFORE * np.median(beat.rr):
         return {}
     return {**_waves(beat), **_timing(beat), **_noise(x)}
 
@@ -140,7 +141,7 @@ def _waves(beat: Beat) -> dict[str, float]:
     qrs = beat.mv[:, beat.onset : beat.end + 1]
     st = beat.mv[:, beat.end + 20 : beat.end + 23].mean(axis=1)
     start = beat.end + 30
-    stop = min(beat.mv.shape[1] - 1, beat.onset + int(0.72 * np.median(beat.rr)))
+    stop = min(beat.mv.shape[1] - 1, beat.onset + int(T_ENDS_BEFORE * np.median(beat.rr)))
     t_at = start + int(np.argmax(_rms(beat.mv[:, start:stop])))
     around = beat.mv[:, max(t_at - 25, 0) : t_at + 25]
     t = np.take_along_axis(around, np.abs(around).argmax(axis=1)[:, None], axis=1)[:, 0]

@@ -42,7 +42,7 @@ def regression_metrics(labels: Floats, estimates: Floats, regions: Regions) -> d
         "mae_few_high": by_group["few_high"],
         "balanced_mae": float(np.mean(by_bin)),
         "bias": float(error.mean()),
-        "r": float(np.corrcoef(labels, estimates)[0, 1]) if estimates.std() > 0 else 0.0,
+        "r": float(np.corrcoef(labels, estimates)[0, 1]) if estimates.std() > 1e-9 else 0.0,
         "sd_estimates": float(estimates.std()),
         "sd_labels": float(labels.std()),
         "mae_of_the_median": _mae(labels - np.median(labels)),

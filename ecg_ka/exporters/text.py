@@ -11,11 +11,12 @@ from ecg_ka.flags import Flag
 from ecg_ka.record import EcgRecord
 
 _HEAD = ("file", "K mmol/L", "interval", "median", "P(K>=5.5)", "P(K<3.5)", "region", "signal")
+_LONGEST_NAME = 40
 
 
 def estimates_text(answers: Sequence[tuple[str, Estimate | EcgError]]) -> str:
     """A table of named answers, the flags below each, every raised flag explained once, and the disclaimer."""
-    rows = [_row(name, answer) for name, answer in answers]
+    rows = [_row(_short(name), answer) for name, answer in answers]
     full = [_HEAD, *(row for row in rows if len(row) == len(_HEAD))]
     widths = [max(len(row[i]) for row in full) for i in range(len(_HEAD))]
     widths[0] = max(len(row[0]) for row in (_HEAD, *rows))
@@ -91,6 +92,11 @@ def _row(name: str, answer: Estimate | EcgError) -> tuple[str, ...]:
         e.region.name,
         e.quality.grade,
     )
+
+
+def _short(name: str) -> str:
+    """The end of a long path: it names the file."""
+    return name if len(name) <= _LONGEST_NAME else "..." + name[3 - _LONGEST_NAME :]
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:

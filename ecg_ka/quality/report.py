@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_ka.errors import MissingDependency
-from ecg_ka.quality.assessment import SignalQuality, assess
+from ecg_ka.quality.assessment import SignalQuality
 from ecg_ka.record import EcgRecord
 
 _FEWEST_BEATS = 3  # neurokit2 makes templates and wavelet searches that need them
@@ -32,12 +32,11 @@ class LeadReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FullReport:
-    """The fast assessment, a report a lead, and intervals of the record: medians over the leads.
+    """A report a lead, and intervals of the record: medians over the leads.
 
     ``qtc_ms`` is QT / cube root of the beat interval in seconds (Fridericia 1920).
     """
 
-    quality: SignalQuality
     leads: tuple[LeadReport, ...]
     pr_ms: float | None
     qrs_ms: float | None
@@ -45,8 +44,8 @@ class FullReport:
     qtc_ms: float | None
 
 
-def full_report(record: EcgRecord) -> FullReport:
-    """Assess a record and delineate every lead; takes about 0.1 s a lead.
+def full_report(record: EcgRecord, quality: SignalQuality) -> FullReport:
+    """Delineate every lead of a record that :func:`~ecg_ka.quality.assess` has judged; takes about 0.1 s a lead.
 
     Raises:
         MissingDependency: when neurokit2 is not installed.
@@ -54,7 +53,6 @@ def full_report(record: EcgRecord) -> FullReport:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # neurokit2 and what it imports warn about their own dependencies
         neurokit = _neurokit()
-        quality = assess(record)
         leads = tuple(
             _lead_report(neurokit, name, row, record.fs_hz, quality.r_peaks)
             for name, row in zip(record.leads, record.signal_mv, strict=True)
@@ -62,7 +60,6 @@ def full_report(record: EcgRecord) -> FullReport:
     qt_ms = _median([lead.qt_ms for lead in leads])
     beat_s = 60.0 / quality.heart_rate_bpm if quality.heart_rate_bpm else None
     return FullReport(
-        quality=quality,
         leads=leads,
         pr_ms=_median([lead.pr_ms for lead in leads]),
         qrs_ms=_median([lead.qrs_ms for lead in leads]),

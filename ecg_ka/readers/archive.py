@@ -42,9 +42,9 @@ def unpack(data: bytes) -> Mapping[str, bytes]:
     except _ZIP_ERRORS as error:
         raise TruncatedFile(f"the zip has no readable directory ({str(error)[:80]}). Send the whole file.") from None
     with archive:
-        members = [member for member in archive.infolist() if not member.is_dir()]
         for member in archive.infolist():
             _check(member)
+        members = [member for member in archive.infolist() if not member.is_dir()]
         check_bytes(sum(member.file_size for member in members), MAX_INPUT_BYTES, "the unpacked zip")
         contents: dict[str, bytes] = {}
         room = MAX_INPUT_BYTES
@@ -56,7 +56,13 @@ def unpack(data: bytes) -> Mapping[str, bytes]:
 
 def _check(member: zipfile.ZipInfo) -> None:
     name = member.orig_filename
-    if name.startswith(("/", "\\")) or ".." in name.replace("\\", "/").split("/") or ":" in name or "\x00" in name:
+    if (
+        not member.filename
+        or name.startswith(("/", "\\"))
+        or ".." in name.replace("\\", "/").split("/")
+        or ":" in name
+        or "\x00" in name
+    ):
         raise ForeignReference(f"the zip holds {name[:60]!r}, which leads out of it; expected plain names")
     kind = stat.S_IFMT(member.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):

@@ -161,7 +161,7 @@ def _stored(group: Any, n_defined: int, fs_hz: float) -> NDArray[np.integer]:
     n_channels, n_samples = int(group.NumberOfWaveformChannels), int(group.NumberOfWaveformSamples)
     kind = (int(group.WaveformBitsAllocated), str(group.WaveformSampleInterpretation))
     if kind not in _SAMPLE_TYPES:
-        raise MalformedHeader(f"DICOM samples of kind {kind}; expected linear integers of 8, 16 or 32 bits")
+        raise MalformedHeader(f"DICOM samples of kind {str(kind)[:40]}; expected linear integers of 8, 16 or 32 bits")
     if n_channels != n_defined:
         raise MalformedHeader(f"the DICOM file declares {n_channels} channels and defines {n_defined}")
     check_channels(n_channels)
@@ -222,8 +222,9 @@ def _known_lead(word: str) -> str | None:
 
 
 def _device(dataset: Any) -> str | None:
-    parts = [str(dataset.get(keyword) or "").strip() for keyword in ("Manufacturer", "ManufacturerModelName")]
-    return " ".join(part[:64] for part in parts if part) or None
+    parts = [str(dataset.get(keyword) or "") for keyword in ("Manufacturer", "ManufacturerModelName")]
+    words = " ".join(part[:64] for part in parts).split()
+    return " ".join(word for word in words if word.isprintable()) or None
 
 
 def _acquired_at(dataset: Any) -> datetime | None:

@@ -19,6 +19,7 @@ from ecg_ka.errors import (
     RecordTooLarge,
 )
 from ecg_ka.readers.limits import (
+    MAX_CHANNELS,
     MAX_DURATION_S,
     MAX_HEADER_BYTES,
     MAX_INPUT_BYTES,
@@ -116,10 +117,8 @@ def parse(data: bytes) -> Header:
         InvalidSamplingRate, NoSamples, RecordTooLarge: on the field concerned.
     """
     check_bytes(len(data), MAX_HEADER_BYTES, "the WFDB header")
-    lines = [line.strip() for line in _text(data).splitlines() if line.strip()]
-    comments = [line for line in lines if line.startswith("#")]
-    fields, *signal_lines = [line for line in lines if not line.startswith("#")] or [""]
-    tokens = fields.split()
+    (record_line, *signal_lines), comments = _lines(data)
+    tokens = record_line.split()
     if len(tokens) < 2:
         raise MalformedHeader("the WFDB header has no record line; expected: name, number of signals, sampling rate")
     if "/" in tokens[0]:
@@ -142,8 +141,16 @@ def parse(data: bytes) -> Header:
 
 
 def signal_files(data: bytes) -> tuple[str, ...]:
-    """The plain names of the signal files of a ``.hea`` file; the errors of :func:`parse`."""
-    return parse(data).files
+    """The plain names that stand where a ``.hea`` file names its signal files; :func:`parse` refuses other names."""
+    fields, _ = _lines(data[:MAX_HEADER_BYTES])
+    names = [line.split(None, 1)[0] for line in fields[1 : MAX_CHANNELS + 1]]
+    return tuple(dict.fromkeys(name for name in names if _PLAIN_NAME.fullmatch(name)))
+
+
+def _lines(data: bytes) -> tuple[list[str], list[str]]:
+    """The lines with fields, at least one, and the comment lines."""
+    lines = [line.strip() for line in _text(data).splitlines() if line.strip()]
+    return [line for line in lines if line[0] != "#"] or [""], [line for line in lines if line[0] == "#"]
 
 
 def _text(data: bytes) -> str:

@@ -50,7 +50,10 @@ def read(files: Files, given: Given) -> EcgRecord:
     n_frames = _length(header, files, wanted)
     _check_size(header, n_frames)
     check_duration(n_frames * per_frame, fs_hz)
-    signal_mv, notes = _millivolts(header, files, wanted, n_frames, given)
+    signal_mv, altered = _millivolts(header, files, wanted, n_frames, given)
+    notes = _left_out(header)
+    if altered:
+        notes.append(f"the checksum in the WFDB header does not match the samples of {', '.join(altered)[:80]}")
     units = {signal.unit for signal in wanted}
     units_assumed = None in units and given.units is None
     if units_assumed:
@@ -66,7 +69,7 @@ def read(files: Files, given: Given) -> EcgRecord:
             units_assumed=units_assumed,
             acquired_at=header.acquired_at,
             age_years=header.age_years,
-            notes=(*_left_out(header), *notes),
+            notes=tuple(notes),
         ),
     )
 
@@ -108,21 +111,21 @@ def _length(header: Header, files: Files, wanted: Sequence[Signal]) -> int:
 def _millivolts(
     header: Header, files: Files, wanted: Sequence[Signal], n_frames: int, given: Given
 ) -> tuple[NDArray[np.float32], list[str]]:
-    """Rows (leads, n) in mV without the frames that skewed signals lack at the end; and what was noticed."""
+    """Rows (leads, n) in mV without the frames that skewed signals lack at the end; and leads of another checksum."""
     n = (n_frames - max(signal.skew_frames for signal in wanted)) * wanted[0].samples_per_frame
     signal_mv = np.empty((len(wanted), n), dtype=np.float32)  # (L, n)
-    row, notes = 0, []
+    row, altered = 0, []
     for file in dict.fromkeys(signal.file for signal in wanted):
         signals = header.of_file(file)
         for signal, samples in zip(signals, decode(signals, files.contents[file], n_frames), strict=True):
             if signal not in wanted:
                 continue
-            if header.n_frames is not None:
-                notes += _checksum_notes(signal, samples)
+            if header.n_frames is not None and not _as_written(signal, samples):
+                altered.append(signal.name)
             start = signal.skew_frames * signal.samples_per_frame
             signal_mv[row] = _scaled(signal, samples[start : start + n], given)
             row += 1
-    return signal_mv, notes
+    return signal_mv, altered
 
 
 def _scaled(signal: Signal, samples: NDArray[np.integer], given: Given) -> NDArray[np.float64]:
@@ -136,16 +139,17 @@ def _scaled(signal: Signal, samples: NDArray[np.integer], given: Given) -> NDArr
     return scaled
 
 
-def _checksum_notes(signal: Signal, samples: NDArray[np.integer]) -> list[str]:
+def _as_written(signal: Signal, samples: NDArray[np.integer]) -> bool:
+    """Whether the checksum is right; where the first sample is another too, these are the samples of another record."""
     if signal.checksum is None or (int(samples.sum(dtype=np.int64)) - signal.checksum) % 2**16 == 0:
-        return []
+        return True
     # format 8 stores differences: its first sample follows from the header
     if signal.checksum != 0 and signal.format != 8 and samples[0] != signal.initial:
         raise MalformedHeader(
             f"checksum and first sample of lead {signal.name[:20]} are not those in the WFDB header; expected the "
             "signal file that was written with it"
         )
-    return [f"the checksum of lead {signal.name[:20]} in the WFDB header does not match its samples"]
+    return False
 
 
 def _left_out(header: Header) -> list[str]:

@@ -7,7 +7,6 @@ from typing import Any
 from fastapi import APIRouter
 
 import ecg_ka
-from service import examples
 from service.routes.refusals import refusals
 from service.schemas import EstimateOut, PredictFields
 from service.state import LoadedEstimator
@@ -31,10 +30,7 @@ def _body() -> dict[str, Any]:
 
 @router.post(
     "/predict",
-    responses={
-        200: {"content": {"application/json": {"example": examples.estimate()}}},
-        **refusals(400, 408, 413, 415, 422, 503),
-    },
+    responses=refusals(400, 408, 413, 415, 422, 503),
     openapi_extra={"requestBody": _body()},
 )
 def predict(upload: ReceivedUpload, estimator: LoadedEstimator) -> EstimateOut:

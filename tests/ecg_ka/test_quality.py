@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -73,6 +71,15 @@ def test_beats_are_found_through_wander_hum_and_a_dead_lead() -> None:
     signal += (2.0 * np.sin(2 * np.pi * 0.2 * time_s) + 0.3 * np.sin(2 * np.pi * 50 * time_s)).astype(np.float32)
     signal[3] = np.random.default_rng(1).normal(0, 3, 5000)
     assert seen(detect_r_peaks(signal, 500.0), beats_s(72.0, 10.0), 500.0)
+
+
+@pytest.mark.parametrize("small", [0.55, 0.75])
+def test_smaller_beats_among_large_ones_are_found(small: float) -> None:
+    signal, times_s = synthetic(), beats_s(72.0, 10.0)
+    for number, beat in enumerate(times_s):
+        if number % 3:
+            signal[:, round((beat - 0.3) * 500) : round((beat + 0.5) * 500)] *= np.float32(small)
+    assert seen(detect_r_peaks(signal, 500.0), times_s, 500.0)
 
 
 @settings(max_examples=60, deadline=None)
@@ -216,7 +223,7 @@ def test_the_cleanest_window_avoids_what_is_spoilt(spoil: str, clean_from_s: int
     elif spoil == "dropout":
         signal[6:8, bad & (time_s % 2 < 1.2)] = 0.0
     else:
-        signal[9:11, bad] = np.minimum(10 * signal[9:11, bad], 1.6)
+        signal[9:11, bad] = np.minimum(signal[9:11, bad] + 1.4, 1.6)
     window = cleanest_window(record(signal), 10.0)
     assert window.stop - window.start == 5000
     assert abs(window.start / 500.0 - clean_from_s) <= 1.0
@@ -238,7 +245,8 @@ def test_a_window_lies_inside_the_record(samples: int, fs_hz: float) -> None:
 
 
 def test_the_full_report_measures_the_synthetic_intervals() -> None:
-    report = full_report(record(synthetic()))
+    made = record(synthetic())
+    report = full_report(made, assess(made))
     assert [lead.lead for lead in report.leads] == list(LEADS)
     assert report.qt_ms == pytest.approx(400, abs=60)  # T peaks 270 ms after R and ends about 2 widths later
     assert report.qrs_ms == pytest.approx(80, abs=40)
@@ -248,76 +256,13 @@ def test_the_full_report_measures_the_synthetic_intervals() -> None:
 
 
 def test_the_full_report_of_a_dead_record_is_empty_not_an_error() -> None:
-    report = full_report(record(np.zeros((12, 5000), dtype=np.float32)))
-    assert report.quality.grade is Grade.UNUSABLE
+    dead = record(np.zeros((12, 5000), dtype=np.float32))
+    report = full_report(dead, assess(dead))
     assert (report.pr_ms, report.qrs_ms, report.qt_ms, report.qtc_ms) == (None,) * 4
 
 
 def test_the_full_report_without_neurokit_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "neurokit2", None)
+    made = record(synthetic())
     with pytest.raises(MissingDependency, match=r"ecg-ka\[quality\]"):
-        full_report(record(synthetic()))
-
-
-def ptbxl(folder: Path) -> list[Signal]:
-    """The 500 Hz records (12, 5000) of PTB-XL that are at hand, in mV."""
-    import wfdb
-
-    headers = sorted((folder / "ptbxl" / "records500").glob("*.hea"))
-    return [wfdb.rdrecord(str(header.with_suffix(""))).p_signal.T.astype(np.float32) for header in headers]
-
-
-@pytest.fixture(scope="module")
-def real_signals(shared_data: Path) -> list[Signal]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return ptbxl(shared_data)
-
-
-@pytest.mark.shared
-def test_beats_agree_with_neurokit(real_signals: list[Signal]) -> None:
-    """F1 against neurokit2 on V5, where R is tall in most people, 75 ms, without 0.35 s at either end.
-
-    Lead II is the worse reference: there neurokit2 takes P waves and pacing spikes for beats where QRS is small. At
-    the ends it misses a first beat and takes the last P wave for one.
-    """
-    counts = np.zeros(3, dtype=np.int64)
-    for signal in real_signals:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import neurokit2
-
-            clean = neurokit2.ecg_clean(signal[LEADS.index("V5")].astype(np.float64), sampling_rate=500)
-            theirs = np.asarray(neurokit2.ecg_peaks(clean, sampling_rate=500)[1]["ECG_R_Peaks"])
-        counts += agreement(detect_r_peaks(signal, 500.0), theirs, 0.075)
-    both, only_ours, only_theirs = counts
-    assert len(real_signals) >= 200
-    assert 2 * both / (2 * both + only_ours + only_theirs) >= 0.99
-
-
-def agreement(ours: NDArray[np.int64], theirs: NDArray[np.int64], tolerance_s: float) -> tuple[int, int, int]:
-    """How many beats both have, how many only we, how many only they; one to one, in a record of 10 s at 500 Hz."""
-    taken = np.zeros(ours.size, dtype=bool)
-    paired = np.zeros(theirs.size, dtype=bool)
-    for number, beat in enumerate(theirs):
-        distance = np.where(taken, np.inf, np.abs(ours - beat))
-        if ours.size and distance.min() <= tolerance_s * 500:
-            taken[distance.argmin()] = paired[number] = True
-    inner_ours, inner_theirs = ((beats >= 175) & (beats < 4825) for beats in (ours, theirs))
-    return int((paired & inner_theirs).sum()), int((~taken & inner_ours).sum()), int((~paired & inner_theirs).sum())
-
-
-@pytest.mark.shared
-def test_few_real_ecgs_are_unusable(real_signals: list[Signal]) -> None:
-    grades = [assess(record(signal)).grade for signal in real_signals]
-    assert grades.count(Grade.UNUSABLE) <= 0.02 * len(grades)
-    assert grades.count(Grade.GOOD) > 0.5 * len(grades)
-
-
-@pytest.mark.shared
-def test_real_beats_survive_resampling_to_100_hz(real_signals: list[Signal]) -> None:
-    counts = np.zeros(3, dtype=np.int64)
-    for signal in real_signals[::4]:
-        slow = resample_poly(signal, 1, 5, axis=1).astype(np.float32)
-        counts += agreement(detect_r_peaks(slow, 100.0) * 5, detect_r_peaks(signal, 500.0), 0.03)
-    assert counts[1:].sum() <= 0.02 * counts[0]
+        full_report(made, assess(made))

@@ -18,7 +18,7 @@ import pytest
 from ecg_ka import errors
 from ecg_ka.readers import read
 from ecg_ka.readers.limits import MAX_FILES, MAX_INPUT_BYTES
-from tests.ecg_ka.writers import counts_uv, csv, dicom, dicom_group, header, json_text, wfdb_pair, zipped
+from tests.ecg_ka.writers import counts_uv, csv, dicom, dicom_group, header, json_text, wfdb_pair, wfdb_stored, zipped
 
 UV = counts_uv()
 MV = UV * 1e-3
@@ -38,7 +38,7 @@ def test_one_record_however_it_is_handed_over(tmp_path: Path) -> None:
     (tmp_path / "rec.zip").write_bytes(
         zipped({"LICENSE.txt": b"...", "x/a.hea": PAIR["a.hea"], "x/a.dat": PAIR["a.dat"]})
     )
-    sources = [
+    sources: list[Any] = [
         folder,
         folder / "a.hea",
         str(folder / "a.hea"),
@@ -241,6 +241,7 @@ def test_nothing_outside_is_opened_and_nothing_is_left_behind(
                     read(source)
             assert {Path(path).parent for path in opened if path.startswith("/")} <= {inside, inside.parent}
             assert secret not in {Path(path).resolve() for path in opened}
-    (inside / "a.hea").write_bytes(header(file="b.dat", storage="212"))
+    (inside / "a.hea").write_bytes(header(file="b.dat", storage="310"))
+    (inside / "b.dat").write_bytes(wfdb_stored(UV.clip(-500, 500), "310"))
     read(inside / "a.hea")  # packed: goes through the private folder
     assert list(private.iterdir()) == []

@@ -74,7 +74,7 @@ def test_what_is_kept_names_the_device_and_never_the_patient() -> None:
     }
     source = read(dicom(dicom_group(counts_uv()), **facts)).source
     assert (source.age_years, source.device) == (42, "Mortara el250")
-    assert source.acquired_at == datetime(2013, 1, 25, 10, 59, 19)  # noqa: DTZ001
+    assert source.acquired_at == datetime(2013, 1, 25, 10, 59, 19)
     assert "Muster" not in repr(source)
     assert "4711" not in repr(source)
     assert read(dicom(dicom_group(counts_uv()), PatientAge="006M")).source.age_years == 0.5

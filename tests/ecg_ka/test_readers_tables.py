@@ -49,6 +49,12 @@ def test_csv_time_rounded_to_milliseconds_still_gives_the_rate() -> None:
     assert read("\n".join(lines).encode()).fs_hz == 360
 
 
+def test_csv_with_a_gap_in_its_times_is_refused() -> None:
+    lines = ["t,II"] + [f"{n / 500 + (0.1 if n > 600 else 0):.3f},0.{n % 10}" for n in range(1000)]
+    with pytest.raises(errors.InvalidSamplingRate, match="evenly"):
+        read("\n".join(lines).encode())
+
+
 @pytest.mark.parametrize(
     ("text", "error"),
     [

@@ -22,7 +22,8 @@ def counts_uv(n: int = 1000, n_leads: int = 12, seed: int = 7) -> NDArray[np.int
     time_s = np.arange(n) / FS_HZ
     beat = 900 * np.exp(-(((time_s % 0.8) - 0.3) ** 2) / 2e-4)
     rows = rng.uniform(-1, 1, (n_leads, 1)) * beat + rng.normal(0, 12, (n_leads, n))
-    return np.rint(rows).astype(np.int16)
+    counts: NDArray[np.int16] = np.rint(rows).astype(np.int16)
+    return counts
 
 
 def header(
@@ -72,14 +73,14 @@ def wfdb_stored(counts: NDArray[np.integer], storage: str) -> bytes:
     """The bytes of formats that the wfdb package does not write: signal(5) in the WFDB Applications Guide."""
     flat = counts.T.reshape(-1).astype(np.int64)
     if storage == "61":
-        return flat.astype(">i2").tobytes()
+        return bytes(flat.astype(">i2").tobytes())
     if storage == "160":
-        return (flat + 2**15).astype("<u2").tobytes()
+        return bytes((flat + 2**15).astype("<u2").tobytes())
     a, b, c = np.pad(flat, (0, -flat.size % 3)).reshape(-1, 3).T & 0x3FF  # three samples of ten bits
     if storage == "311":
-        return (a | b << 10 | c << 20).astype("<u4").tobytes()
+        return bytes((a | b << 10 | c << 20).astype("<u4").tobytes())
     low, high = a << 1 | (c & 0x1F) << 11, b << 1 | (c >> 5) << 11
-    return (low | high << 16).astype("<u4").tobytes()
+    return bytes((low | high << 16).astype("<u4").tobytes())
 
 
 def npy(table: NDArray[Any]) -> bytes:
@@ -114,11 +115,11 @@ def zipped(contents: Mapping[str, bytes], method: int = zipfile.ZIP_DEFLATED) ->
 def dicom(*groups: Any, sop_class: str = "1.2.840.10008.5.1.4.1.1.9.1.1", implicit: bool = False, **tags: Any) -> bytes:
     """A DICOM waveform object of some groups, each from :func:`dicom_group`."""
     from pydicom.dataset import Dataset, FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
+    from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.MediaStorageSOPClassUID = sop_class
+    dataset.file_meta.MediaStorageSOPClassUID = UID(sop_class)
     dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
     dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
     dataset.SOPClassUID = sop_class

@@ -1,0 +1,51 @@
+"""The public names, and what importing them costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import types
+
+import ecg_ka
+from ecg_ka import errors
+from ecg_ka.flags import Flag
+
+
+def test_all_names_are_the_public_ones() -> None:
+    public = {
+        name
+        for name, value in vars(ecg_ka).items()
+        if not name.startswith("_") and not isinstance(value, types.ModuleType)
+    }
+    assert public - {"annotations"} == set(ecg_ka.__all__)
+    assert sorted(ecg_ka.__all__) == sorted(set(ecg_ka.__all__))
+
+
+def test_importing_loads_nothing_heavy() -> None:
+    heavy = ("torch", "pandas", "neurokit2", "matplotlib", "wfdb", "pydicom", "onnxruntime", "fastapi")
+    code = f"import sys, ecg_ka, ecg_ka.cli; print([m for m in {heavy} if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_an_estimate_loads_neither_torch_nor_pandas_nor_neurokit_nor_matplotlib() -> None:
+    code = (
+        "import sys, ecg_ka\n"
+        "from ecg_ka.simulator import Preset, draw_patient, simulate\n"
+        "ecg_ka.Estimator.load().estimate(simulate(draw_patient(1, Preset.PUBLISHED), 5.0, 1))\n"
+        "print([m for m in ('torch', 'pandas', 'neurokit2', 'matplotlib') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_every_error_has_its_own_title_and_stands_in_the_drawn_tree() -> None:
+    found = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, errors.EcgError)]
+    assert len({error.title for error in found}) == len(found)
+    assert all(error.__name__ in (errors.__doc__ or "") for error in found)
+
+
+def test_every_flag_has_one_sentence() -> None:
+    for flag in Flag:
+        assert flag.sentence.endswith(".")
+        assert len(flag.sentence) < 200

@@ -1,0 +1,153 @@
+"""The command line as a user runs it: a process, its output and its exit code."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ecg_ka import Estimator, read
+from tests.ecg_ka.ecgs import csv_bytes, ecg
+
+
+def ecg_ka(*arguments: str | Path, code: int = 0) -> str:
+    """Standard output of one call, which must end with this exit code and say why on standard error if it failed."""
+    command = [sys.executable, "-m", "ecg_ka.cli", *map(str, arguments)]
+    out = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert out.returncode == code, out.stderr
+    assert "Traceback" not in out.stderr
+    return out.stdout if code == 0 or out.stdout else out.stderr
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("cli") / "ecg.csv"
+    path.write_bytes(csv_bytes(ecg(4, 6.4)))
+    return path
+
+
+def test_the_table_shows_number_interval_flags_and_notice(file: Path) -> None:
+    out = ecg_ka("estimate", file)
+    answer = Estimator.load().estimate(read(file))
+    assert f"{answer.potassium_mmol_l:.2f}" in out
+    assert answer.interval is not None
+    assert f"{answer.interval.lower:.2f}-{answer.interval.upper:.2f}" in out
+    assert "DEMO_MODEL" in out
+    assert "Research use only, not a medical device" in out
+
+
+def test_json_is_json_only_with_one_answer_a_file_refusals_included(file: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.csv"
+    bad.write_bytes(b"")
+    answers: list[dict[str, Any]] = json.loads(ecg_ka("estimate", file, bad, "--json", code=2))
+    good, refused = answers
+    assert set(good) == set(refused)
+    library = Estimator.load().estimate(read(file)).to_dict()
+    for key in set(library) - {"timing_ms"}:
+        assert good[key] == json.loads(json.dumps(library[key])), key
+    assert good["error"] is None
+    assert (refused["potassium_mmol_l"], refused["abstained"], refused["interval"]) == (None, True, None)
+    assert refused["error"]["type"] == "EmptyFile"
+    assert refused["abstain_reasons"] == [refused["error"]["detail"]]
+
+
+def _bad_files(folder: Path) -> dict[str, tuple[bytes, str]]:
+    record = ecg(1)
+    one, flat = record.signal_mv[1:2], np.zeros_like(record.signal_mv)
+    gap = record.signal_mv.copy()
+    gap[3, 100] = np.nan
+    whole = csv_bytes(record)
+
+    def table(signal_mv: Any, fs_hz: float = 500.0, leads: tuple[str, ...] = record.leads) -> bytes:
+        return json.dumps({"signal_mv": signal_mv.tolist(), "fs_hz": fs_hz, "leads": list(leads)}).encode()
+
+    return {
+        "empty": (b"", "EmptyFile"),
+        "type.txt": (b"%PDF-1.7 not an ECG", "UnknownFormat"),
+        "zero.json": (table(record.signal_mv[:, :0]), "NoSamples"),
+        "nan.json": (table(gap), "NonFiniteSamples"),
+        "fs.json": (table(record.signal_mv, fs_hz=0.0), "InvalidSamplingRate"),
+        "other.hea": (b"other 1 500 5000\n../../secret.dat 16 1000/mV 16 0 0 0 0 II\n", "ForeignReference"),
+        "short.hea": (b"short 1 500 5000\nshort.dat 16 1000/mV 16 0 0 0 0 II\n", "TruncatedFile"),
+        "one.json": (table(one, leads=("II",)), "MissingLeads"),
+        "3s.csv": (b"\n".join(whole.split(b"\n")[:1501]), "TooShort"),
+        "flat.json": (table(flat), "FlatSignal"),
+    }
+
+
+def test_each_kind_of_bad_input_has_its_own_error_and_leaves_nothing(tmp_path: Path) -> None:
+    bad = _bad_files(tmp_path)
+    (tmp_path / "short.dat").write_bytes(b"\0" * 100)
+    for name, (content, _) in bad.items():
+        (tmp_path / name).write_bytes(content)
+    before = sorted(tmp_path.iterdir())
+    answers = json.loads(ecg_ka("estimate", *(tmp_path / name for name in bad), "--json", code=2))
+    assert [a["error"]["type"] for a in answers] == [error for _, error in bad.values()]
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_header_and_its_signal_file_are_one_record(tmp_path: Path) -> None:
+    record = ecg(1)
+    steps = np.rint(record.signal_mv * 1000).astype("<i2")
+    lines = [f"r.dat 16 1000/mV 16 0 0 0 0 {lead}" for lead in record.leads]
+    (tmp_path / "r.hea").write_text("\n".join([f"r 12 500 {steps.shape[1]}", *lines]) + "\n")
+    (tmp_path / "r.dat").write_bytes(steps.T.tobytes())
+    answers = json.loads(ecg_ka("estimate", tmp_path / "r.hea", tmp_path / "r.dat", "--json"))
+    assert len(answers) == 1
+    for other in (tmp_path / "r.dat", tmp_path):
+        again = json.loads(ecg_ka("estimate", other, "--json"))
+        assert again[0]["potassium_mmol_l"] == answers[0]["potassium_mmol_l"]
+
+
+def test_plot_writes_a_page_with_the_number_and_the_notice(file: Path, tmp_path: Path) -> None:
+    ecg_ka("plot", file, "-o", tmp_path / "page.svg")
+    text = "".join(ET.fromstring((tmp_path / "page.svg").read_text()).itertext())
+    answer = Estimator.load().estimate(read(file))
+    assert f"{answer.potassium_mmol_l:.1f} mmol/L" in text
+    assert "DEMO_MODEL" in text
+
+
+def test_simulate_writes_what_estimate_reads(tmp_path: Path) -> None:
+    out = tmp_path / "high.csv"
+    ecg_ka("simulate", "--potassium", "7.5", "-o", out, "--patient", "3")
+    high = json.loads(ecg_ka("estimate", out, "--json"))[0]["potassium_mmol_l"]
+    ecg_ka("simulate", "--potassium", "3.0", "-o", out, "--patient", "3")
+    low = json.loads(ecg_ka("estimate", out, "--json"))[0]["potassium_mmol_l"]
+    assert high > low + 1
+
+
+def test_quality_and_info(file: Path) -> None:
+    quality = json.loads(ecg_ka("quality", file, "--json"))
+    assert 30 < quality["heart_rate_bpm"] < 180
+    assert len(quality["leads"]) == 12
+    assert "beats" in ecg_ka("quality", file)
+    info = json.loads(ecg_ka("info", "--json"))
+    assert info["is_simulated"]
+    assert "DEMO_MODEL" in ecg_ka("info")
+
+
+def test_the_slow_look_asks_neurokit(file: Path) -> None:
+    assert json.loads(ecg_ka("quality", file, "--full", "--json"))["full"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("estimate",), ("estimate", "x", "--levle", "1"), ("estimate", "x", "--level", "1.5"), ("nothing",),
+     ("estimate", "x", "--bundle", "/nowhere"), ("quality", "/nowhere"), ("plot", "/nowhere", "-o", "x.svg"),
+     ("simulate", "--potassium", "40", "-o", "x.csv")],
+)  # fmt: skip
+def test_wrong_calls_end_with_2_and_a_word_of_explanation(arguments: tuple[str, ...]) -> None:
+    assert ecg_ka(*arguments, code=2)
+
+
+def test_help_teaches() -> None:
+    text = ecg_ka("--help")
+    for command in ("estimate", "quality", "plot", "simulate", "info"):
+        assert command in text
+        assert "--help" in ecg_ka(command, "--help")

@@ -1,0 +1,191 @@
+"""From a record to an estimate: the same answer alone and in company, from torch and from ONNX, and honest flags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load
+
+from ecg_ka import Estimate, Estimator, Flag, UnusableRecord, prepare, read
+from ecg_ka.bundle import SHIPPED
+from ecg_ka.errors import FlatSignal, MissingLeads, TooShort
+from ecg_ka.network import NetworkConfig, PotassiumNet
+from ecg_ka.record import LEADS, EcgRecord, Source
+from ecg_ka.simulator import Preset, draw_patient, simulate
+from tests.ecg_ka.ecgs import ecg
+
+
+@pytest.fixture(scope="module")
+def estimator() -> Iterator[Estimator]:
+    yield Estimator.load()
+
+
+def altered(record: EcgRecord, signal_mv: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> EcgRecord:
+    return replace(record, signal_mv=np.ascontiguousarray(signal_mv, dtype=np.float32))
+
+
+def without_time(answer: Estimate) -> Estimate:
+    return replace(answer, timing_ms=0.0)
+
+
+def test_alone_in_a_batch_and_among_outliers_the_answer_is_the_same_to_the_bit(estimator: Estimator) -> None:
+    one = ecg(7, 5.8)
+    wild = altered(one, one.signal_mv * 4)
+    alone = without_time(estimator.estimate(one))
+    batch = estimator.estimate_many([*(ecg(seed) for seed in range(31)), one, *([wild] * 32)])
+    assert without_time(batch[31]) == alone
+    assert without_time(estimator.estimate_many([wild, one, wild])[1]) == alone
+
+
+def test_torch_and_onnx_agree(estimator: Estimator) -> None:
+    network = PotassiumNet(NetworkConfig.from_dict(estimator.bundle.network))
+    network.load_state_dict(load(estimator.bundle.weights))
+    network.eval()
+    for seed in range(12):
+        model_input = prepare(ecg(seed, 3.0 + 0.4 * seed), estimator.bundle.signal)
+        with torch.no_grad():
+            out = network(torch.from_numpy(model_input.signal_mv[None]))
+        potassium, spread = estimator.infer(model_input)
+        assert potassium == pytest.approx(float(out.potassium_mmol_l), abs=1e-3)
+        assert spread == pytest.approx(float(out.spread_mmol_l), abs=1e-3)
+
+
+def test_estimates_rise_with_potassium_in_the_median_patient(estimator: Estimator) -> None:
+    levels = (2.5, 3.2, 4.2, 6.0, 7.5)
+    rows = []
+    for seed in range(50):
+        patient = draw_patient(seed + 10_000, Preset.PUBLISHED)
+        rows.append([estimator.infer(prepare(simulate(patient, k, seed), estimator.bundle.signal))[0] for k in levels])
+    medians = np.median(rows, axis=0)
+    assert (np.diff(medians) > 0).all(), medians
+    assert medians[-1] - medians[0] > 2.0
+
+
+def test_every_answer_is_consistent_in_itself(estimator: Estimator) -> None:
+    for seed, k in enumerate((2.4, 3.3, 4.2, 5.6, 7.0, 8.2)):
+        e = estimator.estimate(ecg(seed, k), level=0.9)
+        assert e.interval is not None
+        assert e.probabilities is not None
+        assert e.region is not None
+        assert e.potassium_mmol_l is not None
+        assert e.interval.lower <= (e.median_mmol_l or 0) <= e.interval.upper
+        p = {(q.comparator, q.threshold_mmol_l): q.p for q in e.probabilities}
+        assert p[">=", 5.5] >= p[">=", 6.0] >= p[">=", 6.5]
+        assert p["<", 3.5] >= p["<", 3.0]
+        assert p["<", 3.5] + p[">=", 5.5] <= 1
+        assert (Flag.FEW_SHOT_REGION in e.flags) == (e.region.name == "few")
+        assert (Flag.INTERVAL_REACHES_FEW_SHOT in e.flags) == (e.region.few_shot_share >= 0.1)
+        beyond = abs(e.potassium_mmol_l - (e.median_mmol_l or 0)) > 0.5
+        assert (Flag.ESTIMATE_BEYOND_CALIBRATED in e.flags) == beyond
+        assert Flag.DEMO_MODEL in e.flags
+        assert "not a medical device" in e.disclaimer
+
+
+def test_a_wider_level_gives_a_wider_interval(estimator: Estimator) -> None:
+    record = ecg(3)
+    widths = []
+    for level in (0.5, 0.8, 0.9, 0.95):
+        interval = estimator.estimate(record, level=level).interval
+        assert interval is not None
+        assert interval.level == level
+        widths.append(interval.upper - interval.lower)
+    assert widths == sorted(widths)
+    with pytest.raises(ValueError, match="level"):
+        estimator.estimate(record, level=1.0)
+
+
+def test_no_answer_calls_a_patient_well_or_suggests_a_treatment(estimator: Estimator) -> None:
+    text = str(estimator.estimate(ecg(1)).to_dict()).lower()
+    for flag in Flag:
+        text += flag.sentence.lower()
+    for word in ("normal", "ruled out", "excluded", "healthy", "treat", "calcium", "insulin", "no risk"):
+        assert word not in text
+
+
+def test_the_answer_in_json_types_has_every_field(estimator: Estimator) -> None:
+    answer = estimator.estimate(ecg(1)).to_dict()
+    assert set(answer) == {field.name for field in fields(Estimate)}
+    assert {"name": "DEMO_MODEL", "sentence": Flag.DEMO_MODEL.sentence} in answer["flags"]
+
+
+def test_a_long_record_is_estimated_from_its_cleanest_ten_seconds(estimator: Estimator) -> None:
+    clean = ecg(5)
+    noise = np.random.default_rng(0).normal(0, 0.5, clean.signal_mv.shape).astype(np.float32)
+    long = altered(clean, np.concatenate([clean.signal_mv + noise, clean.signal_mv], axis=1))
+    answer = estimator.estimate(long)
+    assert answer.ecg.window_start_s == 10.0
+    assert Flag.WINDOW_CHOSEN in answer.flags
+    assert answer.potassium_mmol_l == estimator.estimate(clean).potassium_mmol_l
+
+
+def test_noise_implausible_gain_and_childhood_withhold_every_value(estimator: Estimator) -> None:
+    record = ecg(2)
+    noise = np.random.default_rng(1).normal(0, 0.4, record.signal_mv.shape)
+    child = replace(record, source=replace(record.source, age_years=7.0))
+    for bad, flag in (
+        (altered(record, noise), Flag.LOW_QUALITY),
+        (altered(record, record.signal_mv * 1000), Flag.IMPLAUSIBLE_AMPLITUDE),
+        (altered(record, record.signal_mv / 50), Flag.IMPLAUSIBLE_AMPLITUDE),
+        (child, Flag.AGE_OUT_OF_RANGE),
+    ):
+        answer = estimator.estimate(bad)
+        assert answer.abstained
+        assert answer.abstain_reasons
+        assert flag in answer.flags
+        withheld = (answer.potassium_mmol_l, answer.median_mmol_l, answer.interval, answer.probabilities, answer.region)
+        assert withheld == (None,) * 5
+
+
+def test_what_cannot_be_estimated_is_an_error_of_its_own(estimator: Estimator) -> None:
+    record = ecg(2)
+    one_lead = EcgRecord.from_leads(record.signal_mv[1:2], ("II",), fs_hz=500, source=record.source)
+    for bad, error in (
+        (record.crop(0, 1500), TooShort),
+        (altered(record, np.zeros_like(record.signal_mv)), FlatSignal),
+        (one_lead, MissingLeads),
+    ):
+        with pytest.raises(error) as raised:
+            estimator.estimate(bad)
+        assert isinstance(raised.value, UnusableRecord)
+
+
+def test_training_and_serving_tensors_are_identical() -> None:
+    """What the cohort builder stores of a simulated ECG is, to the bit, what serving makes of the same samples."""
+    from training.cohort import to_mv
+    from training.cohort.simulated import CohortSpec, Prior, SignalSpec, make_part, simulate_batch
+
+    spec = CohortSpec(preset=Preset.PUBLISHED, prior=Prior.WIDE, n_patients=4, visits_per_patient=1, seed=3)
+    stored = to_mv(make_part(spec, SignalSpec(), 0).steps)
+    source = Source(format="test", sha256="", units_in="mV")
+    for row, signal in zip(stored, simulate_batch(spec, 0).signal_mv, strict=True):
+        served = prepare(EcgRecord(signal_mv=signal, leads=LEADS, fs_hz=500.0, source=source), SignalSpec())
+        np.testing.assert_array_equal(row, served.signal_mv)
+
+
+@pytest.mark.shared
+def test_every_ptbxl_record_is_estimated_or_withheld_with_a_reason(estimator: Estimator, shared_data: Path) -> None:
+    """All records; and the 100 Hz twin of a record gets nearly the same estimate."""
+    estimates = {}
+    for header in sorted((shared_data / "ptbxl" / "records500").glob("*.hea")):
+        answer = estimator.estimate(read(header))
+        assert answer.abstained == bool(answer.abstain_reasons) == (answer.potassium_mmol_l is None)
+        estimates[header.name[:5]] = answer.potassium_mmol_l
+    given = [value for value in estimates.values() if value is not None]
+    assert len(estimates) >= 200
+    assert len(given) >= 0.9 * len(estimates)
+    assert np.std(given) > 0.25  # a model that says the same for everyone is of no use
+    differences = []
+    for header in sorted((shared_data / "ptbxl" / "records100").glob("*.hea")):
+        twin, original = estimator.estimate(read(header)).potassium_mmol_l, estimates[header.name[:5]]
+        if twin is not None and original is not None:
+            differences.append(abs(twin - original))
+    assert np.median(differences) <= 0.15
+
+
+def test_the_default_bundle_is_the_shipped_one(estimator: Estimator) -> None:
+    assert Estimator.load(SHIPPED).bundle.sha256 == estimator.bundle.sha256

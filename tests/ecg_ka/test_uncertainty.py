@@ -1,0 +1,98 @@
+"""Regions, label density, and the guarantees of the conformal predictive distribution."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from ecg_ka.uncertainty import ConformalDistribution, LabelDensity, Predictive, Regions
+
+REGIONS = Regions()
+
+
+@pytest.mark.parametrize(
+    ("k", "name"),
+    [
+        (2.0, "few"), (3.1, "few"), (3.2, "median"), (3.5, "median"), (3.6, "many"), (4.6, "many"), (4.7, "median"),
+        (5.3, "median"), (5.4, "few"), (8.0, "few"), (0.1 * 32, "median"), (0.1 * 36, "many"), (0.1 * 53, "median"),
+    ],
+)  # fmt: skip
+def test_region_edges(k: float, name: str) -> None:
+    assert REGIONS.name(k) == name
+
+
+def test_density_counts_labels_within_a_tenth() -> None:
+    labels = np.array([4.0, 4.1, 4.1, 4.2, 4.3, 6.0])
+    density = LabelDensity.from_labels(labels)
+    assert [density.n_near(k) for k in (4.1, 4.14, 4.2, 5.0, 6.04, 6.1, 9.0, 1.0)] == [4, 4, 4, 0, 1, 1, 0, 0]
+    assert density.density(4.1) == pytest.approx(4 / 6 / 0.3)
+    again = LabelDensity.from_dict(density.to_dict())
+    assert again.n_near(4.1) == 4
+
+
+def test_density_integrates_to_one() -> None:
+    labels = np.round(np.random.default_rng(0).normal(4.2, 0.6, 2000), 1)
+    density = LabelDensity.from_labels(labels)
+    grid = np.round(np.arange(0.0, 10.0, 0.1), 1)
+    assert sum(density.density(k) for k in grid) * 0.1 == pytest.approx(1.0)
+
+
+def fitted(n: int, seed: int) -> tuple[ConformalDistribution, NDArray[np.float64], NDArray[np.float64]]:
+    """A calibration split of n, and a test pair (estimate, label) from the same source."""
+    rng = np.random.default_rng(seed)
+    truth = rng.normal(4.2, 0.6, n + 1)
+    estimates = truth + rng.standard_t(4, n + 1) * 0.3
+    made = ConformalDistribution.fit(estimates[:n], np.full(n, 0.3), truth[:n], REGIONS)
+    return made, estimates[n:], truth[n:]
+
+
+@pytest.mark.parametrize("level", [0.8, 0.9])
+def test_the_interval_covers_as_often_as_it_says_on_small_splits(level: float) -> None:
+    """Finite-sample validity: over many random splits of 60 the coverage is at least the level, and not far above."""
+    hits = []
+    for seed in range(1500):
+        made, estimate, truth = fitted(60, seed)
+        interval = made.predict(float(estimate[0]), 0.3).interval(level)
+        hits.append(interval.lower <= truth[0] <= interval.upper)
+    assert level - 0.02 <= np.mean(hits) <= level + 0.055
+
+
+@given(st.lists(st.floats(2, 9), min_size=40, max_size=120, unique=True), st.sampled_from([0.5, 0.8, 0.9, 0.95]))
+@settings(max_examples=60, deadline=None)
+def test_interval_ends_are_order_statistics(values: list[float], level: float) -> None:
+    ordered = np.sort(values)
+    n = len(ordered)
+    interval = Predictive(ordered).interval(level)
+    inside = int(np.sum((ordered >= interval.lower) & (ordered <= interval.upper)))
+    assert inside >= np.ceil(level * (n + 1)) - 1
+    assert interval.lower <= np.median(ordered) <= interval.upper
+
+
+def test_too_few_scores_give_the_limits_not_a_guess() -> None:
+    interval = Predictive(np.array([4.0, 4.1, 4.2])).interval(0.9)
+    assert (interval.lower, interval.upper) == (1.0, 12.0)
+
+
+@given(st.lists(st.floats(2, 9), min_size=5, max_size=60))
+@settings(max_examples=50, deadline=None)
+def test_probabilities_fall_with_the_threshold_and_complement_each_other(values: list[float]) -> None:
+    predictive = Predictive(np.sort(values))
+    p = [predictive.p_at_least(t) for t in np.arange(1.0, 10.0, 0.25)]
+    assert all(a >= b for a, b in zip(p, p[1:], strict=False))
+    assert all(0 < value < 1 for value in p)
+    high, low = predictive.probability(">=", 5.5), predictive.probability("<", 5.5)
+    assert high.p + low.p == pytest.approx(1)
+
+
+def test_each_predicted_region_has_its_own_scores() -> None:
+    """Estimates that are stretched too far high up: the distribution pulls the median back there, not in the middle."""
+    rng = np.random.default_rng(4)
+    estimates = np.concatenate([rng.normal(4.1, 0.2, 2000), rng.normal(6.2, 0.2, 500)])
+    labels = np.concatenate([estimates[:2000], estimates[2000:] - 0.8]) + rng.normal(0, 0.05, 2500)
+    made = ConformalDistribution.fit(estimates, np.full(2500, 0.3), labels, REGIONS)
+    assert made.predict(6.2, 0.3).median() == pytest.approx(5.4, abs=0.05)
+    assert made.predict(4.1, 0.3).median() == pytest.approx(4.1, abs=0.05)
+    assert made.predict(2.0, 0.3).median() == pytest.approx(2.0, abs=0.1)  # no scores there: those of all

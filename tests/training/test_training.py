@@ -1,0 +1,181 @@
+"""From a cohort to a bundle, in small: what is written, that it repeats, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ecg_ka import Estimator, Flag
+from ecg_ka.bundle import load_bundle
+from ecg_ka.preprocess import SignalSpec
+from tests.ecg_ka.ecgs import ecg
+from training.augment import Augmentation
+from training.cohort import SPLIT_SHARES, Cohort, Split, split_of, to_mv, to_steps
+from training.cohort.simulated import SimulatedConfig, build
+from training.config import parse
+from training.export import ExportConfig, export
+from training.train import Loss, TrainConfig, Weights, run, spread_loss
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cohort") / "c"
+    build(SimulatedConfig(out=folder, patients=450, visits=2, workers=1))
+    return folder
+
+
+def config(cohort: Path, out: Path) -> TrainConfig:
+    return TrainConfig(cohort=cohort, out=out, epochs=1, batch_size=64, threads=1)
+
+
+@pytest.fixture(scope="module")
+def l1_run(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "l1"
+    run(config(cohort, out))
+    return out
+
+
+def test_a_cohort_says_what_it_is_and_keeps_patients_together(cohort: Path) -> None:
+    opened = Cohort.open(cohort)
+    assert opened.about["about"]["is_simulated"]
+    assert opened.signals.shape == (900, 8, 2500)
+    assert set(opened.about["counts"]) == {split.value for split in Split}
+    patients = opened.index["patient"]
+    for patient in np.unique(patients):
+        assert len(set(opened.index["split"][patients == patient])) == 1
+    for split, share in SPLIT_SHARES.items():
+        assert len(opened.rows(split)) / 900 == pytest.approx(share, abs=0.06)
+    labels = opened.labels(Split.TRAIN)
+    np.testing.assert_allclose(labels * 10, np.rint(labels * 10), atol=1e-5)
+
+
+def test_the_same_seed_gives_the_same_cohort(cohort: Path, tmp_path: Path) -> None:
+    build(SimulatedConfig(out=tmp_path / "c", patients=70, visits=2, workers=2))
+    small, whole = Cohort.open(tmp_path / "c"), Cohort.open(cohort)
+    n = 128  # the first batch of 64 patients is the same; the last of a cohort depends on its size
+    np.testing.assert_array_equal(small.signals[:n], whole.signals[:n])
+    np.testing.assert_array_equal(small.index["split"][:n], whole.index["split"][:n])
+
+
+def test_an_unfinished_cohort_is_not_taken_for_a_good_one(cohort: Path, tmp_path: Path) -> None:
+    (tmp_path / "signals.npy").write_bytes((cohort / "signals.npy").read_bytes()[:1000])
+    with pytest.raises(FileNotFoundError, match="no finished cohort"):
+        Cohort.open(tmp_path)
+    with pytest.raises(FileExistsError):
+        build(SimulatedConfig(out=cohort, patients=1))
+
+
+@given(st.text(max_size=20), st.text(max_size=80))
+def test_a_patient_has_one_split_for_ever(patient: str, key: str) -> None:
+    assert split_of(patient, key) is split_of(patient, key)
+
+
+@given(st.lists(st.integers(-32767, 32767), min_size=1, max_size=50))
+@settings(max_examples=50)
+def test_storing_a_model_input_loses_nothing(steps: list[int]) -> None:
+    stored = np.array(steps, dtype=np.int16)
+    np.testing.assert_array_equal(to_steps(to_mv(stored)), stored)
+
+
+def test_a_run_leaves_its_configuration_history_and_metrics(l1_run: Path) -> None:
+    saved = json.loads((l1_run / "config.json").read_text())
+    assert saved["train"]["loss"] == "l1"
+    assert saved["cohort"]["about"]["is_simulated"]
+    assert len(json.loads((l1_run / "history.json").read_text())) == 1
+    metrics = json.loads((l1_run / "metrics.json").read_text())
+    assert {"mae", "balanced_mae", "mae_few", "sd_labels", "parameters"} <= set(metrics)
+
+
+def test_the_same_seed_gives_the_same_weights(cohort: Path, l1_run: Path, tmp_path: Path) -> None:
+    run(config(cohort, tmp_path / "again"))
+    assert (tmp_path / "again" / "weights.safetensors").read_bytes() == (l1_run / "weights.safetensors").read_bytes()
+
+
+def test_a_run_is_never_written_over(cohort: Path, l1_run: Path) -> None:
+    with pytest.raises(FileExistsError, match="holds a run already"):
+        run(config(cohort, l1_run))
+
+
+def test_retraining_the_head_widens_the_estimates_and_leaves_the_features(
+    cohort: Path, l1_run: Path, tmp_path: Path
+) -> None:
+    """Then the export: a bundle that answers, with the exact settings and figures that belong to it."""
+    head = replace(
+        config(cohort, tmp_path / "dist"),
+        loss=Loss.DIST, weights=Weights.SQINV, init=l1_run, head_only=True, epochs=60, learning_rate=3e-3, batch_size=256,
+    )  # fmt: skip
+    metrics = run(head)
+    before = json.loads((l1_run / "metrics.json").read_text())
+    assert float(str(metrics["sd_estimates"])) > 2 * before["sd_estimates"]
+    from safetensors.torch import load_file
+
+    old, new = load_file(l1_run / "weights.safetensors"), load_file(tmp_path / "dist" / "weights.safetensors")
+    changed = {name.split(".")[0] for name in old if not torch.equal(old[name], new[name])}
+    assert changed == {"head", "spread_head"}
+
+    out = tmp_path / "bundle"
+    export(ExportConfig(run=tmp_path / "dist", reference=l1_run, cohort=cohort, out=out))
+    bundle = load_bundle(out)
+    assert bundle.provenance.training["config"]["weights"] == "sqinv"
+    assert bundle.provenance.training["after"]["config"]["loss"] == "l1"
+    assert int(bundle.density.counts.sum()) == len(Cohort.open(cohort).rows(Split.TRAIN))
+    assert set(bundle.metrics["missing_chest_leads"]) == {"0", "1", "2"}
+    answer = Estimator.load(out).estimate(ecg(1))
+    assert answer.model.sha256 == bundle.sha256
+    assert Flag.DEMO_MODEL in answer.flags
+    assert bundle.sha256 in (out / "MODEL_CARD.md").read_text()
+
+
+def test_the_spread_is_fitted_without_moving_the_estimate() -> None:
+    estimate = torch.tensor([4.0, 5.0], requires_grad=True)
+    spread = torch.tensor([0.5, 0.5], requires_grad=True)
+    spread_loss(estimate, spread, torch.tensor([4.3, 5.3])).backward()
+    assert estimate.grad is None
+    assert spread.grad is not None
+    assert (spread.grad > 0).all()  # wider than the error of 0.3, so it is pulled down
+
+
+def test_augmentation_blanks_only_chest_leads_and_only_ends() -> None:
+    augment = Augmentation(chest_rows=(2, 3, 4, 5, 6, 7), p_chest_leads_off=1.0, p_short=1.0, p_noise=0.0, gain_sd=0.0)
+    out = augment(torch.ones(200, 8, 100), torch.Generator().manual_seed(0))
+    off = (out == 0).all(dim=2)
+    assert not off[:, :2].any()
+    assert set(off.sum(dim=1).tolist()) == {1, 2}
+    lengths = out[:, 0].sum(dim=1)
+    assert (lengths >= 50).all()
+    assert len(set(lengths.tolist())) > 20
+    for row, length in zip(out[:, 0], lengths.int().tolist(), strict=True):
+        assert row[:length].all()
+        assert not row[length:].any()
+
+
+def test_augmentation_repeats_and_can_be_switched_off() -> None:
+    augment = Augmentation(chest_rows=(2, 3))
+    x = torch.randn(16, 4, 50)
+    one, other = (augment(x, torch.Generator().manual_seed(5)) for _ in range(2))
+    assert torch.equal(one, other)
+    off = replace(augment, p_chest_leads_off=0, p_short=0, p_noise=0, gain_sd=0)
+    assert torch.equal(off(x, torch.Generator()), x)
+
+
+def test_configurations_come_from_the_command_line_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EPOCHS", "99")
+    monkeypatch.setenv("LR", "5")
+    parsed = parse(TrainConfig, ["--cohort", "a", "--out", "b", "--head-only", "--loss", "dist", "--no-bf16"])
+    assert (parsed.epochs, parsed.head_only, parsed.loss, parsed.bf16) == (10, True, Loss.DIST, False)
+    assert parsed.init is None
+
+
+@pytest.mark.parametrize("wrong", [["--epoch", "3"], ["--loss", "l3"], ["--epochs", "many"], ["--colour", "red"], []])
+def test_unknown_or_wrong_options_are_fatal(wrong: list[str]) -> None:
+    required = ["--cohort", "a", "--out", "b"] if wrong else []
+    with pytest.raises(SystemExit) as ended:
+        parse(TrainConfig, [*required, *wrong])
+    assert ended.value.code == 2
