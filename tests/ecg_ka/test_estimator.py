@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load
 
-from ecg_ka import Estimate, Estimator, Flag, UnusableRecord, prepare, read
+from ecg_ka import Estimate, Estimator, Flag, SignalSpec, UnusableRecord, prepare, read
 from ecg_ka.bundle import SHIPPED
 from ecg_ka.errors import FlatSignal, MissingLeads, TooShort
 from ecg_ka.network import NetworkConfig, PotassiumNet
 from ecg_ka.record import LEADS, EcgRecord, Source
-from ecg_ka.simulator import Preset, draw_patient, simulate
+from ecg_ka.simulator import CohortSpec, Preset, Prior, draw_patient, simulate, simulate_batch
 from tests.ecg_ka.ecgs import ecg
+from training.cohort import to_mv
+from training.cohort.simulated import make_part
 
 
 @pytest.fixture(scope="module")
-def estimator() -> Iterator[Estimator]:
-    yield Estimator.load()
+def estimator() -> Estimator:
+    return Estimator.load()
 
 
-def altered(record: EcgRecord, signal_mv: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> EcgRecord:
+def altered(record: EcgRecord, signal_mv: NDArray[np.floating]) -> EcgRecord:
     return replace(record, signal_mv=np.ascontiguousarray(signal_mv, dtype=np.float32))
 
 
@@ -156,9 +158,6 @@ def test_what_cannot_be_estimated_is_an_error_of_its_own(estimator: Estimator) -
 
 def test_training_and_serving_tensors_are_identical() -> None:
     """What the cohort builder stores of a simulated ECG is, to the bit, what serving makes of the same samples."""
-    from training.cohort import to_mv
-    from training.cohort.simulated import CohortSpec, Prior, SignalSpec, make_part, simulate_batch
-
     spec = CohortSpec(preset=Preset.PUBLISHED, prior=Prior.WIDE, n_patients=4, visits_per_patient=1, seed=3)
     stored = to_mv(make_part(spec, SignalSpec(), 0).steps)
     source = Source(format="test", sha256="", units_in="mV")

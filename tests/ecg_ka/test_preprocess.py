@@ -22,11 +22,13 @@ def beats(fs_hz: float, duration_s: float = 10.0, n_leads: int = 8) -> NDArray[n
     """Rows of P-QRS-T bumps at 72 beats a minute, every lead with its own amplitudes."""
     t = np.arange(round(duration_s * fs_hz)) / fs_hz
     phase = (t % 0.83)[None]
-    rows = np.random.default_rng(3).uniform(0.5, 1.5, size=(n_leads, 3))
-    waves = zip(rows.T, (0.1, 1.0, 0.3), (0.15, 0.3, 0.55), (0.02, 0.012, 0.05), strict=True)
-    return sum(
-        a[:, None] * size * np.exp(-0.5 * ((phase - at) / width) ** 2) for a, size, at, width in waves
-    ).astype(np.float32)  # type: ignore[union-attr]
+    rows = np.zeros((n_leads, t.size))
+    gains = np.random.default_rng(3).uniform(0.5, 1.5, size=(3, n_leads, 1))
+    for gain, size_mv, at_s, width_s in zip(
+        gains, (0.1, 1.0, 0.3), (0.15, 0.3, 0.55), (0.02, 0.012, 0.05), strict=True
+    ):
+        rows += gain * size_mv * np.exp(-0.5 * ((phase - at_s) / width_s) ** 2)
+    return rows.astype(np.float32)
 
 
 def record(fs_hz: float = 500.0, duration_s: float = 10.0, leads: tuple[str, ...] = INDEPENDENT_LEADS) -> EcgRecord:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -81,7 +83,7 @@ def test_too_few_scores_give_the_limits_not_a_guess() -> None:
 def test_probabilities_fall_with_the_threshold_and_complement_each_other(values: list[float]) -> None:
     predictive = Predictive(np.sort(values))
     p = [predictive.p_at_least(t) for t in np.arange(1.0, 10.0, 0.25)]
-    assert all(a >= b for a, b in zip(p, p[1:], strict=False))
+    assert all(a >= b for a, b in pairwise(p))
     assert all(0 < value < 1 for value in p)
     high, low = predictive.probability(">=", 5.5), predictive.probability("<", 5.5)
     assert high.p + low.p == pytest.approx(1)

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from ecg_ka import Estimator, Flag
 from ecg_ka.bundle import load_bundle
-from ecg_ka.preprocess import SignalSpec
 from tests.ecg_ka.ecgs import ecg
 from training.augment import Augmentation
 from training.cohort import SPLIT_SHARES, Cohort, Split, split_of, to_mv, to_steps
@@ -109,8 +108,14 @@ def test_retraining_the_head_widens_the_estimates_and_leaves_the_features(
     """Then the export: a bundle that answers, with the exact settings and figures that belong to it."""
     head = replace(
         config(cohort, tmp_path / "dist"),
-        loss=Loss.DIST, weights=Weights.SQINV, init=l1_run, head_only=True, epochs=60, learning_rate=3e-3, batch_size=256,
-    )  # fmt: skip
+        loss=Loss.DIST,
+        weights=Weights.SQINV,
+        init=l1_run,
+        head_only=True,
+        epochs=60,
+        learning_rate=3e-3,
+        batch_size=256,
+    )
     metrics = run(head)
     before = json.loads((l1_run / "metrics.json").read_text())
     assert float(str(metrics["sd_estimates"])) > 2 * before["sd_estimates"]
@@ -136,7 +141,7 @@ def test_retraining_the_head_widens_the_estimates_and_leaves_the_features(
 def test_the_spread_is_fitted_without_moving_the_estimate() -> None:
     estimate = torch.tensor([4.0, 5.0], requires_grad=True)
     spread = torch.tensor([0.5, 0.5], requires_grad=True)
-    spread_loss(estimate, spread, torch.tensor([4.3, 5.3])).backward()
+    torch.autograd.backward(spread_loss(estimate, spread, torch.tensor([4.3, 5.3])))
     assert estimate.grad is None
     assert spread.grad is not None
     assert (spread.grad > 0).all()  # wider than the error of 0.3, so it is pulled down
