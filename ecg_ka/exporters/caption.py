@@ -23,7 +23,7 @@ def estimate_caption(estimate: Estimate) -> PageCaption:
         return PageCaption(title="Potassium estimate withheld", lines=(*reasons, model), warnings=warnings)
     i = e.interval
     title = f"K {e.potassium_mmol_l:.1f} mmol/L, {i.level:.0%} interval {i.lower:.1f}\N{EN DASH}{i.upper:.1f}"
-    probabilities = ", ".join(f"P(K {p.comparator} {p.threshold_mmol_l:.1f}) = {p.p:.2f}" for p in e.probabilities)
+    probabilities = ", ".join(f"P(K {p.comparator} {p.threshold_mmol_l:.1f}) {_share(p.p)}" for p in e.probabilities)
     lines = (
         f"Estimated from the ECG, not measured. Calibrated median {e.median_mmol_l:.1f} mmol/L; {probabilities}.",
         f"Region: {e.region.name}-shot, {e.region.n_train_near} training ECGs within 0.1 mmol/L. "
@@ -31,3 +31,8 @@ def estimate_caption(estimate: Estimate) -> PageCaption:
         model,
     )
     return PageCaption(title=title, lines=lines, warnings=warnings)
+
+
+def _share(p: float) -> str:
+    """A probability; never 0.00, which would read as an exclusion."""
+    return f"= {p:.2f}" if p >= 0.01 else "< 0.01"

@@ -87,11 +87,16 @@ def _row(name: str, answer: Estimate | EcgError) -> tuple[str, ...]:
         f"{e.potassium_mmol_l:.2f}",
         f"{e.interval.lower:.2f}-{e.interval.upper:.2f} ({e.interval.level:.0%})",
         f"{e.median_mmol_l:.2f}",
-        f"{p['>=', 5.5]:.3f}",
-        f"{p['<', 3.5]:.3f}",
+        _share(p[">=", 5.5]),
+        _share(p["<", 3.5]),
         e.region.name,
         e.quality.grade,
     )
+
+
+def _share(p: float) -> str:
+    """A probability; never 0.000, which would read as an exclusion."""
+    return f"{p:.3f}" if p >= 0.001 else "<0.001"
 
 
 def _short(name: str) -> str:
