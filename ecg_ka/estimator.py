@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -211,6 +212,7 @@ def _provenance(record: EcgRecord, window_start_s: float) -> EcgProvenance:
 
 
 def _session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read at import: its wheels report to their maker otherwise
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -27,7 +27,7 @@ from ecg_ka.losses import DistLoss, InverseDensityWeights, LabelDistribution
 from ecg_ka.network import NetworkConfig, PotassiumNet, n_parameters
 from ecg_ka.preprocess import LSB_MV, SignalSpec
 from ecg_ka.uncertainty import Regions
-from training.augment import Augmentation
+from training.augment import Augmentation, Strength
 from training.cohort import Cohort, Split
 from training.config import parse, to_json
 from training.metrics import regression_metrics
@@ -62,6 +62,7 @@ class TrainConfig:
     weights: Weights = field(default=Weights.NONE, metadata={"help": "extra weight on rare labels"})
     init: Path | None = field(default=None, metadata={"help": "run folder whose weights to start from"})
     head_only: bool = field(default=False, metadata={"help": "freeze the features and retrain the head"})
+    augmentation: Strength = field(default=Strength.LIGHT, metadata={"help": "how far augmentation goes"})
     epochs: int = field(default=10, metadata={"help": "passes over the training split"})
     batch_size: int = field(default=256, metadata={"help": "ECGs a step"})
     learning_rate: float = field(default=2e-3, metadata={"help": "peak of the one-cycle schedule of AdamW"})
@@ -112,7 +113,7 @@ class Trainer:
         self.config, self.cohort, self.network = config, cohort, network
         self.device = next(network.parameters()).device
         self.generator = torch.Generator().manual_seed(config.seed)
-        self.augment = _augmentation(cohort)
+        self.augment = _augmentation(cohort, config.augmentation)
         self.rows = cohort.rows(Split.TRAIN)
         self.labels = torch.from_numpy(cohort.labels(Split.TRAIN)).float()
         self.loss = _make_loss(config, self.labels.numpy())
@@ -250,9 +251,10 @@ def _make_loss(config: TrainConfig, labels: NDArray[np.float32]) -> DistLoss:
     return DistLoss(LabelDistribution.from_labels(labels), weight=weight, weights=weights)
 
 
-def _augmentation(cohort: Cohort) -> Augmentation:
+def _augmentation(cohort: Cohort, strength: Strength) -> Augmentation:
     leads = SignalSpec.from_dict(cohort.about["signal"]).leads
-    return Augmentation(chest_rows=tuple(i for i, lead in enumerate(leads) if lead.startswith("V")))
+    light = Augmentation(chest_rows=tuple(i for i, lead in enumerate(leads) if lead.startswith("V")))
+    return {Strength.LIGHT: light, Strength.STRONG: light.strong()}[strength]
 
 
 def _device(config: TrainConfig) -> torch.device:

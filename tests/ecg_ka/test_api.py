@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import ecg_ka
 from ecg_ka import errors
@@ -37,6 +39,18 @@ def test_an_estimate_loads_neither_torch_nor_pandas_nor_neurokit_nor_matplotlib(
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_an_estimate_writes_nothing_at_home(tmp_path: Path) -> None:
+    """The runtime of the network would otherwise keep a telemetry database there."""
+    code = (
+        "import ecg_ka\n"
+        "from ecg_ka.simulator import Preset, draw_patient, simulate\n"
+        "ecg_ka.Estimator.load().estimate(simulate(draw_patient(1, Preset.PUBLISHED), 5.0, 1))"
+    )
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    subprocess.run([sys.executable, "-c", code], check=True, env=home, cwd=Path(ecg_ka.__file__).parents[1])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_every_error_has_its_own_title_and_stands_in_the_drawn_tree() -> None:

@@ -118,10 +118,15 @@ def running(folder: Path, **settings: object) -> Iterator[Server]:
         port = int(probe.getsockname()[1])
     log = folder / "service.log"
     chosen = {f"ECG_KA_{name.upper()}": str(value) for name, value in {"port": port, **settings}.items()}
+    (folder / "home").mkdir()
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("CI", "ORT_", "XDG_"))}
     with (
         log.open("wb") as stderr,
         subprocess.Popen(
-            [sys.executable, "-m", "service"], cwd=ROOT, env={**os.environ, **chosen}, stderr=stderr
+            [sys.executable, "-m", "service"],
+            cwd=ROOT,
+            env={**inherited, "HOME": str(folder / "home"), **chosen},
+            stderr=stderr,
         ) as process,
         httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as client,
     ):

@@ -109,6 +109,12 @@ def test_the_log_holds_no_word_about_the_patient(server: Any, dicom_bytes: bytes
     assert "127.0.0.1:" not in "".join(line for line in server.log.read_text().splitlines() if "request_id" in line)
 
 
+def test_the_server_leaves_nothing_in_the_home_of_its_user(server: Any, dicom_bytes: bytes) -> None:
+    """onnxruntime keeps what it is about to report to its maker there."""
+    assert server.client.post("/v1/predict", files={"file": ("a", dicom_bytes)}).status_code == 200
+    assert list((server.log.parent / "home").rglob("*")) == []
+
+
 def test_the_interface_description_teaches_and_promises_nothing(client: TestClient) -> None:
     described = client.get("/openapi.json").json()
     assert ecg_ka.DISCLAIMER in described["info"]["description"]
