@@ -48,35 +48,40 @@ class Augmentation:
         n, n_leads, t = signal_mv.shape
         device = signal_mv.device
         gain = torch.exp(self.gain_sd * torch.randn(n, n_leads, 1, generator=generator)).to(device)
-        noisy = (torch.rand(n, 1, 1, generator=generator) < self.p_noise) * self.max_noise_mv
-        sd_mv = (noisy * torch.rand(n, n_leads, 1, generator=generator)).to(device)
-        out = self._smoothed(self._stretched(signal_mv, generator), generator)
-        out = out * gain + sd_mv * torch.randn(n, n_leads, t, generator=generator).to(device)
+        out = signal_mv * gain
+        for change, p in (
+            (self._stretch, self.p_stretch),
+            (self._smooth, self.p_smooth),
+            (self._add_noise, self.p_noise),
+        ):
+            rows = torch.nonzero(torch.rand(n, generator=generator) < p)[:, 0].to(device)
+            if len(rows):
+                out[rows] = change(out[rows], generator)
         return out * self._leads_on(n, n_leads, generator).to(device) * self._time_on(n, t, generator).to(device)
 
-    def _stretched(self, signal_mv: Tensor, generator: torch.Generator) -> Tensor:
-        """The time axis of some recordings run faster or slower about its middle, by linear interpolation."""
-        if self.p_stretch == 0:
-            return signal_mv
+    def _stretch(self, signal_mv: Tensor, generator: torch.Generator) -> Tensor:
+        """The time axis run faster or slower about its middle, by linear interpolation."""
         n, n_leads, t = signal_mv.shape
-        change = self.max_stretch * (2 * torch.rand(n, 1, generator=generator) - 1)
-        factor = 1 + change * (torch.rand(n, 1, generator=generator) < self.p_stretch)
+        factor = 1 + self.max_stretch * (2 * torch.rand(n, 1, generator=generator) - 1)
         at = ((torch.arange(t) - t / 2) * factor + t / 2).clamp(0, t - 1.001).to(signal_mv.device)  # (B, T)
         left = at.long()[:, None].expand(n, n_leads, t)
         share = (at - at.floor())[:, None]
-        return signal_mv.gather(2, left) * (1 - share) + signal_mv.gather(2, left + 1) * share
+        return torch.lerp(signal_mv.gather(2, left), signal_mv.gather(2, left + 1), share)
 
-    def _smoothed(self, signal_mv: Tensor, generator: torch.Generator) -> Tensor:
-        """Some recordings low-pass filtered by a Gaussian kernel of 9 samples."""
-        if self.p_smooth == 0:
-            return signal_mv
-        n = len(signal_mv)
-        sd = 0.01 + self.max_smoothing * torch.rand(n, 1, generator=generator)
-        sd = sd * (torch.rand(n, 1, generator=generator) < self.p_smooth) + 0.01
+    def _smooth(self, signal_mv: Tensor, generator: torch.Generator) -> Tensor:
+        """Low-pass filtered by a Gaussian kernel of 9 samples."""
+        sd = 0.01 + self.max_smoothing * torch.rand(len(signal_mv), 1, generator=generator)
         kernel = torch.exp(-0.5 * (torch.arange(-4, 5) / sd) ** 2)
         kernel = (kernel / kernel.sum(dim=1, keepdim=True)).to(signal_mv.device)  # (B, 9)
         padded = F.pad(signal_mv, (4, 4), mode="replicate").transpose(0, 1)  # (leads, B, T + 8)
-        return F.conv1d(padded, kernel[:, None], groups=n).transpose(0, 1)
+        return F.conv1d(padded, kernel[:, None], groups=len(signal_mv)).transpose(0, 1)
+
+    def _add_noise(self, signal_mv: Tensor, generator: torch.Generator) -> Tensor:
+        """White noise, of another size in every lead."""
+        n, n_leads, _ = signal_mv.shape
+        sd_mv = self.max_noise_mv * torch.rand(n, n_leads, 1, generator=generator)
+        noise = torch.randn(signal_mv.shape, generator=generator)
+        return signal_mv + (sd_mv * noise).to(signal_mv.device)
 
     def _leads_on(self, n: int, n_leads: int, generator: torch.Generator) -> Tensor:
         """(n, leads, 1) with zeros where a chest lead is off."""

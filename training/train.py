@@ -130,8 +130,9 @@ class Trainer:
         """Estimates and spreads (B,) for positions in the training split."""
         steps = self.cohort.signals[self.rows[positions.numpy()]]
         signal_mv = torch.from_numpy(steps).to(self.device).float() * LSB_MV
+        signal_mv = self.augment(signal_mv, self.generator)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bf16):
-            embedding = self.network.embed(self.augment(signal_mv, self.generator))
+            embedding = self.network.embed(signal_mv)
         embedding = embedding.float()
         return self.network.estimate(embedding), self.network.spread(embedding)
 

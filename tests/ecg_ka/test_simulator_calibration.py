@@ -202,7 +202,7 @@ def test_textbook_signs_grow_steadily_within_one_patient(seed: int) -> None:
     assert t[-1] > t[0] + 0.3
     assert (np.diff(p[k > 4.2]) <= 1e-9).all()
     assert p[-1] < 0.6 * p[k > 4.2][0]
-    assert (np.diff(u) <= 1e-9).all()
+    assert (np.diff(u) <= 1e-3).all()  # its potassium part has a ceiling, where a faster heart takes a little off it
     assert (np.diff(st) >= -1e-9).all()
 
 
