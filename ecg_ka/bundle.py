@@ -141,6 +141,9 @@ def _build(manifest: dict[str, Any], files: Mapping[str, bytes], sha256: str) ->
         scores: dict[str, NDArray[np.float32]] = load(files[_CALIBRATION])
     except SafetensorError as error:
         raise BundleError(f"{_CALIBRATION} cannot be read: {error}") from error
+    _expect_keys(manifest["density"], {"first_bin", "counts"})
+    if manifest["network"]["n_leads"] != len(manifest["signal"]["leads"]):
+        raise BundleError(f"{_MANIFEST}: the network takes another number of leads than its signal spec gives")
     _expect_keys(manifest, {"provenance", "network", "signal", "regions", "density", "wide_interval_mmol_l"})
     return Bundle(
         provenance=Provenance(**manifest["provenance"]),

@@ -16,7 +16,7 @@ from ecg_ka.estimate import DISCLAIMER, Estimate, refusal_dict
 from ecg_ka.estimator import Estimator
 from ecg_ka.exporters import estimate_page, estimates_text, model_text, quality_text, record_csv
 from ecg_ka.quality import assess, full_report
-from ecg_ka.readers import read
+from ecg_ka.readers import read, wfdb_header
 
 app = typer.Typer(
     help=f"Serum potassium estimated from 12-lead ECG files. {DISCLAIMER}",
@@ -39,6 +39,7 @@ BundleFolder = Annotated[Path, typer.Option("--bundle", help="model bundle; the 
 Level = Annotated[float, typer.Option(help="level of the interval, 0.5 to 0.99", min=0.5, max=0.99)]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON only")]
 
+_LONGEST_HEADER = 2**20
 REFUSED = 2
 """Exit code when at least one file was refused."""
 
@@ -61,7 +62,7 @@ def estimate(  # noqa: PLR0913 - one parameter an option
     estimator = Estimator.load(bundle)
     facts = _facts(fs_hz, units, leads)
     with typer.progressbar(paths, label="estimating", file=sys.stderr, hidden=len(paths) < 10) as bar:
-        answers = [(str(path), _answer(estimator, path, facts, level)) for path in bar]
+        answers = [(_printable(path), _answer(estimator, path, facts, level)) for path in bar]
     print(json.dumps([_plain(*a) for a in answers], indent=1) if as_json else estimates_text(answers))
     if any(isinstance(answer, EcgError) for _, answer in answers):
         raise typer.Exit(REFUSED)
@@ -102,6 +103,8 @@ def plot(
     bundle: BundleFolder = SHIPPED,
 ) -> None:
     """Draw the clinical page (3 x 4 leads and a rhythm strip, 25 mm/s, 10 mm/mV) with the estimate on it."""
+    if output.exists() and file.exists() and output.samefile(file):
+        raise EcgError(f"{output} is the ECG itself; choose another file with --output")
     record = read(file, **_facts(fs_hz, units, leads))
     page = estimate_page(record, Estimator.load(bundle).estimate(record))
     _write(output, page)
@@ -156,8 +159,17 @@ def main() -> None:
 
 def _records(files: list[Path]) -> list[Path]:
     """Files without the signal files of headers that are given too: a pair is one record."""
-    headers = {path.with_suffix("") for path in files if path.suffix == ".hea"}
-    return [p for p in files if p.suffix == ".hea" or p.with_suffix("") not in headers]
+    named = {header.parent / name for header in files if header.suffix == ".hea" for name in _signal_files(header)}
+    return [path for path in files if path not in named]
+
+
+def _signal_files(header: Path) -> tuple[str, ...]:
+    try:
+        with header.open("rb") as file:
+            data = file.read(_LONGEST_HEADER)
+        return wfdb_header.signal_files(data) if wfdb_header.recognises(data) else ()
+    except (OSError, EcgError):
+        return ()  # reading the record will say what is wrong
 
 
 def _facts(fs_hz: float | None, units: str | None, leads: str | None) -> dict[str, Any]:
@@ -178,6 +190,11 @@ def _plain(name: str, answer: Estimate | EcgError) -> dict[str, Any]:
         return {"file": name, **answer.to_dict(), "error": None}
     problem = {"type": type(answer).__name__, "title": answer.title, "detail": str(answer)}
     return {"file": name, **refusal_dict(answer), "error": problem}
+
+
+def _printable(path: Path) -> str:
+    """A path that any terminal takes, also when its name is not text."""
+    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _write(path: Path, text: str) -> None:

@@ -80,7 +80,7 @@ class Estimator:
         window, start_s = choose_window(record, self.bundle.signal)
         quality = assess(window)
         model_input = to_model_input(window, self.bundle.signal)
-        reasons = withholding_reasons(record, quality)
+        reasons = withholding_reasons(record, quality, self.bundle.signal)
         value = _Value() if reasons else self._value(model_input, level)
         flags = model_input.flags | quality.flags | value.flags | _record_flags(self.bundle, record)
         return Estimate(
@@ -134,11 +134,17 @@ class Estimator:
         )
 
 
-def withholding_reasons(record: EcgRecord, quality: SignalQuality) -> tuple[str, ...]:
+def withholding_reasons(record: EcgRecord, quality: SignalQuality, spec: SignalSpec) -> tuple[str, ...]:
     """Why no value is given although the record could be read; empty when one is given."""
+    dead = [lead.lead for lead in quality.leads if lead.lead in spec.leads and (lead.flat or lead.disconnected)]
+    alive = [lead for lead in spec.leads if lead in record.leads and lead not in dead]
+    n_chest = sum(lead.startswith("V") for lead in alive)
     age = record.source.age_years
     reasons = {
         "the signal quality does not allow an estimate; repeat the ECG": quality.grade is Grade.UNUSABLE,
+        f"no heartbeat in lead {', '.join(dead)}; check the electrodes": (
+            not set(spec.required_leads) <= set(alive) or n_chest < spec.min_chest_leads
+        ),
         "the amplitude is implausible for a surface ECG; check gain and unit of the file": (
             Flag.IMPLAUSIBLE_AMPLITUDE in quality.flags
         ),

@@ -33,12 +33,13 @@ _SENTENCES: dict[Flag, str] = {
     "and says nothing about this patient.",
     Flag.FEW_SHOT_REGION: "The estimate lies where the training data hold few examples, so it is less certain than "
     "estimates near the middle.",
-    Flag.INTERVAL_REACHES_FEW_SHOT: "The interval reaches into a range where the training data hold few examples.",
+    Flag.INTERVAL_REACHES_FEW_SHOT: "At least 10 % of the predictive distribution lies where training data hold few "
+    "examples.",
     Flag.WIDE_INTERVAL: "The interval is wider than for 95 % of the calibration ECGs.",
     Flag.ESTIMATE_BEYOND_CALIBRATED: "The estimate is more extreme than the calibrated distribution "
     "supports: it differs from its median by more than 0.5 mmol/L.",
     Flag.AGE_OUT_OF_RANGE: "The file gives no age of 18 years or more; the model is meant for adults.",
-    Flag.LOW_QUALITY: "The signal quality is too low in at least one lead that the model uses.",
+    Flag.LOW_QUALITY: "The signal quality is low in at least one lead.",
     Flag.MISSING_LEADS: "At least one lead that the model uses is missing and was left blank.",
     Flag.IMPLAUSIBLE_AMPLITUDE: "The amplitude is implausible for a surface ECG: gain or unit in the file may be "
     "wrong.",

@@ -27,12 +27,10 @@ _DERIVED_FROM_I_II = {"III": (-1.0, 1.0), "aVR": (-0.5, -0.5), "aVL": (1.0, -0.5
 def canonical_lead(name: str) -> str | None:
     """The standard name of a lead as files spell it (``"AVR"``, ``"Lead II"``, ``"v1"`` are known by their letters),
     or None for anything that is not one of the 12 standard leads."""
-    if name.strip().startswith("-"):  # "-aVR" is aVR upside down
-        return None
-    key = name.strip().upper().replace("-", " ").replace("_", " ")
-    for prefix in ("MDC ECG LEAD ", "ECG LEAD ", "LEAD ", "ECG "):
+    key = name.strip().upper()
+    for prefix in ("MDC_ECG_LEAD_", "ECG LEAD ", "LEAD ", "LEAD-", "LEAD_", "ECG "):
         key = key.removeprefix(prefix)
-    return _CANONICAL.get(key.replace(" ", ""))
+    return _CANONICAL.get(key.strip())  # "-aVR" is aVR upside down, "I-II" a difference: neither is a lead
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

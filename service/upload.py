@@ -68,9 +68,12 @@ def _refuse_other_requests(request: Request) -> None:
         raise InvalidRequest(
             "the address holds a query; expected none. Send level, fs_hz, units and leads as form fields."
         )
-    media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    media_type, _, options = request.headers.get("content-type", "").partition(";")
+    media_type = media_type.strip().lower()
     if media_type != "multipart/form-data":
         raise UnsupportedBody("the body is not multipart/form-data; send the ECG as a form upload in the field 'file'.")
+    if "charset" in options.lower() and "utf-8" not in options.lower():
+        raise UnsupportedBody("the form states a charset other than utf-8; send it in utf-8.")
 
 
 async def _upload(request: Request) -> Upload:

@@ -58,8 +58,8 @@ def _both(labels: Floats, estimates: Floats, regions: Regions) -> dict[str, Any]
 
 
 def _intervals(test: Predicted, conformal: ConformalDistribution) -> dict[str, Any]:
-    """Coverage and width of the marginal interval, overall and by the true region; half of the dangerous cases lie
-    outside of it, whatever the loss, and that is printed where the interval is."""
+    """Coverage and width of the marginal interval, overall and by the true region; a large part of the dangerous cases
+    lies outside of it, whatever the loss, and that is printed where the interval is."""
     predicted = [conformal.predict(e, s) for e, s in zip(test.estimates, test.spreads, strict=True)]
     ends = np.array([(i.lower, i.upper) for i in (p.interval(LEVEL) for p in predicted)])
     covered = (ends[:, 0] <= test.labels) & (test.labels <= ends[:, 1])

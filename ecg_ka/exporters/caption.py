@@ -6,16 +6,22 @@ from ecg_ka.estimate import DISCLAIMER, Estimate
 from ecg_ka.exporters.page import PageCaption, page_svg
 from ecg_ka.record import EcgRecord
 
+_PAGE_S = 10.0
+
 
 def estimate_page(record: EcgRecord, estimate: Estimate) -> str:
     """SVG page of the part of a record that the model looked at, with its estimate."""
     start = round(estimate.ecg.window_start_s * record.fs_hz)
-    return page_svg(record.crop(start, record.signal_mv.shape[1]), estimate_caption(estimate))
+    stop = start + round(_PAGE_S * record.fs_hz)
+    return page_svg(record.crop(start, min(stop, record.signal_mv.shape[1])), estimate_caption(estimate))
 
 
 def estimate_caption(estimate: Estimate) -> PageCaption:
     """The number with its interval, what stands behind it, and the flags in sentences."""
     warnings = tuple(f"{flag}: {flag.sentence}" for flag in estimate.flags)
+    if estimate.ecg.duration_s > _PAGE_S:
+        start = estimate.ecg.window_start_s
+        warnings = (*warnings, f"Shown: {start:.1f} to {start + _PAGE_S:.1f} s of {estimate.ecg.duration_s:.1f} s.")
     model = f"Model {estimate.model.name} {estimate.model.version} ({estimate.model.sha256[:12]}). {DISCLAIMER}"
     e = estimate
     if e.potassium_mmol_l is None or e.interval is None or e.probabilities is None or e.region is None:

@@ -25,6 +25,7 @@ def estimates_text(answers: Sequence[tuple[str, Estimate | EcgError]]) -> str:
         lines.append(_aligned(row, widths))
         if isinstance(answer, Estimate):
             lines.append("    flags: " + (", ".join(answer.flags) or "none"))
+            lines += [f"    note: {note}" for note in answer.ecg.notes]
     raised = {flag for _, answer in answers if isinstance(answer, Estimate) for flag in answer.flags}
     lines += ["", *(f"{flag}: {flag.sentence}" for flag in Flag if flag in raised), "", DISCLAIMER]
     return "\n".join(lines)

@@ -11,13 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
-from functools import lru_cache
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ecg_ka.losses.labels import LabelDistribution
+
+_CACHED_SIZES = 8  # of batches; an epoch has two
 
 
 class SampleLoss(StrEnum):
@@ -63,7 +66,7 @@ class DistLoss(nn.Module):
         self.sample_loss = sample_loss
         self.weight = weight
         self.weights = weights
-        self._targets = lru_cache(maxsize=8)(self._make_targets)
+        self._cached: dict[int, NDArray[np.float64]] = {}
 
     def forward(self, predictions: Tensor, labels: Tensor) -> Tensor:
         """The scalar loss."""
@@ -80,8 +83,12 @@ class DistLoss(nn.Module):
             losses = losses * self.weights(targets).to(losses.dtype)
         return losses.mean()
 
-    def _make_targets(self, n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-        return torch.from_numpy(self.distribution.targets(n)).to(device=device, dtype=dtype)
+    def _targets(self, n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+        if n not in self._cached:
+            if len(self._cached) == _CACHED_SIZES:
+                self._cached.clear()
+            self._cached[n] = self.distribution.targets(n)
+        return torch.tensor(self._cached[n], dtype=dtype, device=device)
 
 
 def _check_shapes(predictions: Tensor, labels: Tensor) -> None:

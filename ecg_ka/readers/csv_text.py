@@ -20,6 +20,7 @@ from ecg_ka.record import EcgRecord, Source, canonical_lead
 WHAT = "CSV with a header line of lead names (I, II, ... or II_uV, with a time column or fs_hz given)"
 
 _MAX_HEADER_LINE = 65_536
+_LONGEST_NAME = 64  # of a column that is searched for a unit: the time of a search grows with its square
 _WITH_UNIT = re.compile(r"(?P<name>.*?)(?:[\s_]+|\s*[(\[])(?P<unit>[^\s_()\[\]]+)[)\]]?")
 _SECONDS = {"TIME": 1.0, "T": 1.0, "S": 1.0, "SEC": 1.0, "SECONDS": 1.0, "MS": 1e-3, "MILLISECONDS": 1e-3}
 
@@ -96,7 +97,7 @@ def _header(line: str) -> _Header:
 
 
 def _name_and_unit(cell: str) -> tuple[str, str | None]:
-    match = _WITH_UNIT.fullmatch(cell)
+    match = _WITH_UNIT.fullmatch(cell) if len(cell) <= _LONGEST_NAME else None
     unit = None if match is None else known_unit(match["unit"])
     return (cell, None) if match is None or unit is None else (match["name"], unit)
 

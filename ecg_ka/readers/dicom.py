@@ -218,7 +218,7 @@ def _lead_name(channel: Any) -> str:
 
 def _known_lead(word: str) -> str | None:
     code = _LEAD_CODE.fullmatch(word.strip())
-    return _LEAD_BY_CODE.get(int(code[1])) if code else canonical_lead(re.sub(r"\(.*\)", "", word))
+    return _LEAD_BY_CODE.get(int(code[1])) if code else canonical_lead(word.partition("(")[0])
 
 
 def _device(dataset: Any) -> str | None:
@@ -239,6 +239,6 @@ def _acquired_at(dataset: Any) -> datetime | None:
 
 
 def _age(dataset: Any) -> float | None:
-    match = re.fullmatch(r"(\d{3})([YMWD])", str(dataset.get("PatientAge") or "").strip())
+    match = re.fullmatch(r"(\d{1,3})([YMWD])", str(dataset.get("PatientAge") or "").strip()[:8])
     age = None if match is None else int(match[1]) * _AGE_IN_YEARS[match[2]]
-    return age if age is not None and 0 < age < 120 else None
+    return age if age is not None and 0 <= age < 120 else None

@@ -89,7 +89,7 @@ class Given:
         """
         if self.leads is not None and self.leads != tuple(stated):
             raise MalformedHeader(
-                f"the file names {', '.join(stated)[:120]} and leads={list(self.leads)!r:.120} was given. "
+                f"the file names {list(stated)!r:.120} and leads={list(self.leads)!r:.120} was given. "
                 "Leave leads out: names in a file are used as they stand."
             )
         return tuple(stated)

@@ -96,7 +96,11 @@ def _rate(content: dict[str, Any]) -> float | None:
 
 def _age(content: dict[str, Any]) -> float | None:
     age = content.get("age_years")
-    return float(age) if isinstance(age, int | float) and 0 < age < 120 else None
+    if isinstance(age, str) and age.strip().isdecimal() and len(age) < 4:
+        age = int(age)
+    if isinstance(age, bool) or not isinstance(age, int | float):
+        return None
+    return float(age) if 0 <= age < 120 else None
 
 
 def _table(rows: object, key: str) -> NDArray[np.float64]:

@@ -56,7 +56,7 @@ def _table(data: bytes) -> NDArray[np.floating | np.integer]:
         ) from None
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
         raise MalformedHeader(f"a .npy of dtype {str(dtype)[:40]}; expected plain numbers of at most 64 bits")
-    if not 1 <= len(shape) <= 2 or min(shape) < 0:
+    if not 1 <= len(shape) <= 2 or any(type(n) is not int or n < 0 for n in shape):
         raise MalformedHeader(f"a .npy of shape {str(shape)[:80]}; expected (leads, samples)")
     n_numbers = math.prod(shape)
     if n_numbers == 0:

@@ -52,7 +52,7 @@ def pick(contents: Mapping[str, bytes]) -> tuple[Format, Files]:
     if not known:
         raise UnknownFormat(f"the content is of no known format. Read are: {'; '.join(_what_is_read())}.")
     if len(known) > 1:
-        raise UnreadableRecord(f"{len(known)} records ({', '.join(sorted(known))[:120]}); expected one at a time")
+        raise UnreadableRecord(f"{len(known)} records ({sorted(known)!r:.120}); expected one at a time")
     ((name, kind),) = known.items()
     return kind, Files(primary=name, contents=contents)
 

@@ -43,7 +43,8 @@ _DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE | re.
 _RECORD_LINE = re.compile(r"[^\s,;<>{}\"]+[ \t]+[+-]?\d+([ \t]+(nan|inf|[+-]?[\d.])[^,;]*)?", re.IGNORECASE)
 _FORMAT = re.compile(r"(?P<format>\d+)(?:x(?P<per_frame>[^:+]*))?(?::(?P<skew>[^+]*))?(?:\+(?P<offset>.*))?")
 _GAIN = re.compile(r"(?P<gain>[^(/]+)(?:\((?P<baseline>[^)]*)\))?(?:/(?P<unit>\S+))?")
-_AGE = re.compile(r"#\s*<?age>?\s*[:=]?\s*(\d{1,3}(?:\.\d+)?)(?!\S)", re.IGNORECASE)
+_LONGEST_COMMENT = 200  # of a comment that is searched: the time of a search grows with its square
+_AGE = re.compile(r"#\s*<?age>?\s*(?:[:=]\s*)?(\d{1,3}(?:\.\d+)?)\s*(?:y|yrs?|years?)?[,;]?(?!\S)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,8 +235,8 @@ def _acquired_at(tokens: list[str]) -> datetime | None:
 
 
 def _age(comments: list[str]) -> float | None:
-    ages = (float(match[1]) for line in comments if (match := _AGE.match(line)))
-    return next((age for age in ages if 0 < age < 120), None)
+    ages = (float(match[1]) for line in comments if (match := _AGE.match(line[:_LONGEST_COMMENT])))
+    return next((age for age in ages if 0 <= age < 120), None)
 
 
 def _check_files(header: Header) -> None:

@@ -12,8 +12,6 @@ what that changed against a plain dipole in a torso model, and why:
 - P points more to the left, peaks 8 ms later, PR is 6 ms shorter: P was too small in I and too early.
 - T is nearly symmetric (rise/fall 1.18), 4 ms narrower, with a loop that widens it in V2; a baseline ST vector.
 - T and QRS axes and T heights vary less between people; QTc is 16 ms shorter, heart rate 3 bpm slower.
-- P (height, atria apart, duration, axis) and the shape of T vary more between people than the fit asks for: a network
-  trained without that took a small P or an unusual T of healthy real ECGs for a sign of potassium.
 - Rhythm varies more (3.5 %), QT follows a third of a change of interval; QRS sharpness differs between people.
 - Muscle noise is lower with a steeper spectrum and 2.4 times stronger at limb electrodes; steps of 1 to 5 microvolts.
 - Secondary T of bundle branch block is halved: it reached 2 mV.

@@ -82,7 +82,7 @@ def shape_beats(traits: Traits, visit: Visit, potassium_mmol_l: Floats) -> Shape
         qrs_width=traits.qrs_width,
         hr_bpm=hr,
         pr_ms=np.clip(pr, 90.0, 380.0),
-        p_stretch=traits.p_stretch * (1.0 + 0.06 * np.minimum(raised.p * k.hyper, 8.0) + 0.02 * k.hypo),
+        p_stretch=1.0 + 0.06 * np.minimum(raised.p * k.hyper, 8.0) + 0.02 * k.hypo,
         qrs_ms=qrs_ms,
         qtc_ms=np.clip(qtc + 0.55 * (qrs_ms - traits.qrs_ms), 300.0, 620.0),
         t_fall_ms=t_fall,

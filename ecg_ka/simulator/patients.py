@@ -48,7 +48,6 @@ class Traits:
     qtc_ms: Floats
     t_peak_end_ms: Floats
     t_asymmetry: Floats
-    p_stretch: Floats  # of the duration of P
     qrs_centre: Floats  # (n, 6)
     qrs_width: Floats  # (n, 6)
     qrs_mv: Floats  # (n, 6, 3)
@@ -122,18 +121,17 @@ def draw_traits(rng: np.random.Generator, ckd: Floats, preset: Preset, *, health
     half_width = intervals["t_peak_end_ms"] / 4 * (1 + intervals["t_asymmetry"])
     area = np.einsum("nk,nkc->nc", qrs_width, qrs_mv) * intervals["qrs_ms"][:, None]
     t_mv = _secondary_t(conditions, t_mv, area / half_width[:, None])
-    p_turn = rotation(rng.normal(0, 15, n), rng.normal(0, 15, n), rng.normal(0, 10, n))
-    atria = _log_normal(rng, 0.25, (n, 2, 1)) * _log_normal(rng, 0.45, (n, 1, 1))
-    atria *= ~conditions.atrial_fibrillation[:, None, None]
+    p_turn = rotation(rng.normal(0, 10, n), rng.normal(0, 10, n), rng.normal(0, 8, n))
+    p_gain = _log_normal(rng, 0.28, n) * ~conditions.atrial_fibrillation
     return Traits(
         conditions=conditions,
         sensitivity=draw_sensitivity(rng, n, preset.constants),
         qrs_centre=qrs_centre,
         qrs_width=qrs_width,
         qrs_mv=qrs_mv,
-        p_mv=np.einsum("nij,kj->nki", p_turn, P_VECTORS_MV) * atria,
+        p_mv=np.einsum("nij,kj->nki", p_turn, P_VECTORS_MV) * p_gain[:, None, None],
         t_mv=t_mv,
-        t_loop=T_LOOP + rng.normal(0.0, 0.12, (n, 3)),
+        t_loop=T_LOOP + rng.normal(0.0, 0.08, (n, 3)),
         st_mv=st_mv,
         scoop_mv=np.where(conditions.digoxin, -0.10, 0.0)[:, None] * INJURY_DIRECTION,
         u_mv=0.022 * _log_normal(rng, 0.6, n),
@@ -167,9 +165,8 @@ def _draw_intervals(rng: np.random.Generator, c: Conditions) -> dict[str, Floats
         "pr_ms": np.clip(pr, 105.0, 340.0),
         "qrs_ms": np.clip(qrs, 65.0, 200.0),
         "qtc_ms": qtc,
-        "t_peak_end_ms": np.clip(rng.normal(80.0, 12.0, n), 50.0, 130.0),
-        "t_asymmetry": 1.18 * _log_normal(rng, 0.25, n),
-        "p_stretch": _log_normal(rng, 0.15, n),
+        "t_peak_end_ms": np.clip(rng.normal(80.0, 10.0, n), 50.0, 130.0),
+        "t_asymmetry": 1.18 * _log_normal(rng, 0.16, n),
     }
 
 

@@ -65,6 +65,11 @@ class ConformalDistribution:
     regions: Regions
     scores: Mapping[str, NDArray[np.float32]]
 
+    def __post_init__(self) -> None:
+        for name, scores in self.scores.items():
+            if not np.isfinite(scores).all() or (np.diff(scores) < 0).any():
+                raise ValueError(f"the scores of {name!r} are not finite and ascending")
+
     @classmethod
     def fit(
         cls,

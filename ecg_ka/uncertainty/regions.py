@@ -24,6 +24,10 @@ class Regions:
     many_high: float = 4.6
     few_high: float = 5.3
 
+    def __post_init__(self) -> None:
+        if not self.few_low <= self.many_low <= self.many_high <= self.few_high:
+            raise ValueError(f"region edges {self} are not in ascending order")
+
     def group(self, potassium_mmol_l: ArrayLike) -> NDArray[np.int64]:
         """0 low few, 1 low median, 2 many, 3 high median, 4 high few; shaped as the input."""
         k = np.asarray(potassium_mmol_l, dtype=np.float64)

@@ -105,6 +105,24 @@ def test_a_header_and_its_signal_file_are_one_record(tmp_path: Path) -> None:
         assert again[0]["potassium_mmol_l"] == answers[0]["potassium_mmol_l"]
 
 
+def test_files_that_only_share_a_stem_are_each_answered(file: Path, tmp_path: Path) -> None:
+    record = ecg(1)
+    steps = np.rint(record.signal_mv * 1000).astype("<i2")
+    lines = [f"r.dat 16 1000/mV 16 0 0 0 0 {lead}" for lead in record.leads]
+    (tmp_path / "r.hea").write_text("\n".join([f"r 12 500 {steps.shape[1]}", *lines]) + "\n")
+    (tmp_path / "r.dat").write_bytes(steps.T.tobytes())
+    (tmp_path / "r.csv").write_bytes(file.read_bytes())
+    answers = json.loads(ecg_ka("estimate", *(tmp_path / f"r.{end}" for end in ("hea", "dat", "csv")), "--json"))
+    assert [Path(a["file"]).suffix for a in answers] == [".hea", ".csv"]
+
+
+def test_the_page_never_overwrites_the_ecg(tmp_path: Path, file: Path) -> None:
+    copy = tmp_path / "ecg.csv"
+    copy.write_bytes(file.read_bytes())
+    assert "is the ECG itself" in ecg_ka("plot", copy, "-o", copy, code=2)
+    assert copy.read_bytes() == file.read_bytes()
+
+
 def test_plot_writes_a_page_with_the_number_and_the_notice(file: Path, tmp_path: Path) -> None:
     ecg_ka("plot", file, "-o", tmp_path / "page.svg")
     text = "".join(ET.fromstring((tmp_path / "page.svg").read_text()).itertext())
@@ -139,7 +157,8 @@ def test_the_slow_look_asks_neurokit(file: Path) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [("estimate",), ("estimate", "x", "--levle", "1"), ("estimate", "x", "--level", "1.5"), ("nothing",),
-     ("estimate", "x", "--bundle", "/nowhere"), ("quality", "/nowhere"), ("plot", "/nowhere", "-o", "x.svg"),
+     ("estimate", "."), ("estimate", "x", "--bundle", "/nowhere"), ("quality", "/nowhere"),
+     ("plot", "/nowhere", "-o", "x.svg"),
      ("simulate", "--potassium", "40", "-o", "x.csv")],
 )  # fmt: skip
 def test_wrong_calls_end_with_2_and_a_word_of_explanation(arguments: tuple[str, ...]) -> None:

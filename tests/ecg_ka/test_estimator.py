@@ -143,6 +143,16 @@ def test_noise_implausible_gain_and_childhood_withhold_every_value(estimator: Es
         assert withheld == (None,) * 5
 
 
+def test_a_limb_lead_without_a_heartbeat_withholds_the_value(estimator: Estimator) -> None:
+    """An electrode that is off leaves noise, from which no potassium can be read."""
+    record = ecg(2)
+    rows = record.signal_mv.copy()
+    rows[0] = np.random.default_rng(3).normal(0, 0.02, rows.shape[1])
+    answer = estimator.estimate(altered(record, rows))
+    assert answer.potassium_mmol_l is None
+    assert answer.abstain_reasons == ("no heartbeat in lead I; check the electrodes",)
+
+
 def test_what_cannot_be_estimated_is_an_error_of_its_own(estimator: Estimator) -> None:
     record = ecg(2)
     one_lead = EcgRecord.from_leads(record.signal_mv[1:2], ("II",), fs_hz=500, source=record.source)

@@ -189,7 +189,7 @@ def test_a_file_is_not_overruled() -> None:
         read(csv(MV, time="t"), fs_hz=250)
     with pytest.raises(errors.MalformedHeader, match="states mV"):
         read(json_text(MV), units="uV")
-    with pytest.raises(errors.MalformedHeader, match="names I, II"):
+    with pytest.raises(errors.MalformedHeader, match="names \\['I', 'II'\\]"):
         read(json_text(MV[:2]), leads=["V1", "V2"])
     assert read(json_text(MV), fs_hz=500, units="mV", leads=LEADS).fs_hz == 500
 

@@ -61,7 +61,9 @@ def test_spellings_of_one_lead(spelling: str, lead: str) -> None:
     assert canonical_lead(spelling) == lead
 
 
-@pytest.mark.parametrize("name", ["MLII", "V7", "vx", "ECG", "", "IIII", "V", "Pleth"])
+@pytest.mark.parametrize(
+    "name", ["MLII", "V7", "vx", "ECG", "", "IIII", "V", "Pleth", "-aVR", "Lead -aVR", "aVR-", "I-II", "I_I"]
+)
 def test_other_channels_are_not_taken_for_standard_leads(name: str) -> None:
     assert canonical_lead(name) is None
 

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.."
 work=${1:-runs/shipped}
 
 python -m training.cohort.simulated --out "$work/cohort" --patients 128000 --preset published --prior wide --seed 1
-python -m training.train --cohort "$work/cohort" --out "$work/l1" --loss l1 --augmentation strong --epochs 7 --seed 1
+python -m training.train --cohort "$work/cohort" --out "$work/l1" --loss l1 --epochs 10 --seed 1
 python -m training.train --cohort "$work/cohort" --out "$work/dist" --init "$work/l1" --head-only \
-  --augmentation strong --loss dist --dist-weight 0.25 --weights inv --epochs 12 --batch-size 2048 --learning-rate 1e-3 --seed 1
+  --loss dist --dist-weight 0.25 --weights inv --epochs 12 --batch-size 2048 --learning-rate 1e-3 --seed 1
 python -m training.export --run "$work/dist" --reference "$work/l1" --cohort "$work/cohort" --out ecg_ka/bundles/demo
