@@ -20,12 +20,12 @@ INDEPENDENT_LEADS = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
 FS_RANGE_HZ = (50.0, 20_000.0)
 """Sampling rates outside this range are refused: below it no T wave survives, above it no cart writes."""
 
-_CANONICAL = {lead.upper(): lead for lead in LEADS}
+_CANONICAL = {lead.upper(): lead for lead in LEADS} | {f"C{i}": f"V{i}" for i in range(1, 7)}
 _DERIVED_FROM_I_II = {"III": (-1.0, 1.0), "aVR": (-0.5, -0.5), "aVL": (1.0, -0.5), "aVF": (-0.5, 1.0)}
 
 
 def canonical_lead(name: str) -> str | None:
-    """The standard name of a lead as files spell it (``"AVR"``, ``"Lead II"``, ``"v1"`` are known by their letters),
+    """The standard name of a lead as files spell it (``"AVR"``, ``"Lead II"``, ``"v1"``, ``"C1"``),
     or None for anything that is not one of the 12 standard leads."""
     key = name.strip().upper()
     for prefix in ("MDC_ECG_LEAD_", "ECG LEAD ", "LEAD ", "LEAD-", "LEAD_", "ECG "):

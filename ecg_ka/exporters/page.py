@@ -169,7 +169,7 @@ def _warnings(warnings: tuple[str, ...], top: float) -> tuple[list[str], float]:
 def _known(record: EcgRecord) -> str:
     source = record.source
     when = f"{source.acquired_at:%Y-%m-%d %H:%M:%S}" if source.acquired_at else "not in the file"
-    age = "not in the file" if source.age_years is None else f"{source.age_years:g} years"
+    age = "not in the file" if source.age_years is None else f"{source.age_years:.0f} years"
     facts = (
         f"Acquired: {when}",
         f"Device: {source.device or 'not in the file'}",

@@ -55,7 +55,15 @@ def test_nothing_is_derived_without_both_limb_leads_and_missing_ones_are_named()
 
 @pytest.mark.parametrize(
     ("spelling", "lead"),
-    [("AVR", "aVR"), ("avl", "aVL"), ("Lead II", "II"), ("MDC_ECG_LEAD_V1", "V1"), (" v6 ", "V6"), ("lead-I", "I")],
+    [
+        ("AVR", "aVR"),
+        ("avl", "aVL"),
+        ("Lead II", "II"),
+        ("MDC_ECG_LEAD_V1", "V1"),
+        (" v6 ", "V6"),
+        ("lead-I", "I"),
+        ("C4", "V4"),
+    ],
 )
 def test_spellings_of_one_lead(spelling: str, lead: str) -> None:
     assert canonical_lead(spelling) == lead
