@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ecg_ka.simulator.ectopy import f_waves, premature_beat, spike
 from ecg_ka.simulator.effects import Shape
 from ecg_ka.simulator.geometry import ELECTRODES, LEADS_TO_ELECTRODES
-from ecg_ka.simulator.kernels import P_CENTRE_MS, P_WIDTH_MS, Kernel, QrsKind
+from ecg_ka.simulator.kernels import T_LOOP_MS, TA_DELAY_MS, TA_WIDTH_MS, Kernel, QrsKind
 from ecg_ka.simulator.patients import Traits
 from ecg_ka.simulator.visits import Visit
 
@@ -33,6 +33,8 @@ _STEP_MS = 1000.0 / FS_HZ
 _QRS_TIME_MS = ((np.arange(_QRS_WINDOW) - _BEFORE) * _STEP_MS).astype(np.float32)
 _T_TIME_MS = (np.arange(_T_WINDOW) * _STEP_MS).astype(np.float32)
 _TIME_S = (np.arange(TOTAL) / FS_HZ - MARGIN_S).astype(np.float32)
+_HALF_WIDTH = float(np.sqrt(2.0 * np.log(2.0)))
+"""Of a Gaussian of sigma 1."""
 _PVC_LEAD_MS = 20.0
 PVC_COUPLING = 0.62
 """Interval before a premature beat, as a share of the regular one; the next is longer by as much."""
@@ -115,10 +117,10 @@ def add_ectopy(potentials: Singles, traits: Traits, visit: Visit, row: int, rhyt
 
 
 def _p_qrs_basis(shape: Shape, row: int) -> Singles:
-    """(8, _QRS_WINDOW) the six QRS kernels and the two of P."""
-    stretch = shape.p_stretch[row]
-    centre = np.append(shape.qrs_centre[row] * shape.qrs_ms[row], np.array(P_CENTRE_MS) * stretch - shape.pr_ms[row])
-    width = np.append(shape.qrs_width[row] * shape.qrs_ms[row], np.array(P_WIDTH_MS) * stretch)
+    """(9, _QRS_WINDOW) the six QRS kernels, the two of P, and atrial repolarisation."""
+    p = shape.p_centre_ms[row] - shape.pr_ms[row]
+    centre = np.concatenate([shape.qrs_centre[row] * shape.qrs_ms[row], p, [p[1] + TA_DELAY_MS]])
+    width = np.concatenate([shape.qrs_width[row] * shape.qrs_ms[row], shape.p_width_ms[row], [TA_WIDTH_MS]])
     return _bell(_QRS_TIME_MS, _column(centre), _column(width))
 
 
@@ -133,8 +135,9 @@ def _t_basis(shape: Shape, row: int, rr_s: Floats) -> Singles:
     j = np.float32(qrs - 6.0)
     basis = np.empty((5, rr_s.size, _T_WINDOW), dtype=np.float32)
     time = _T_TIME_MS
-    basis[0] = _bell(time, peak, np.where(time < peak, rise, fall))
-    basis[1] = _bell(time, peak - 25.0, np.where(time < peak - 25.0, rise, fall))
+    power = shape.t_rise_power[row], shape.t_fall_power[row]
+    basis[0] = _hill(time - peak, rise, fall, power)
+    basis[1] = _hill(time - peak + T_LOOP_MS, rise, fall, power)
     basis[2] = _bell(time, peak + 2.0 * fall + 62.0 * scale, 34.0 * scale)
     basis[3] = _logistic((time - j) / 6.0) * _logistic((peak - 10.0 - time) / 26.0)
     basis[4] = _bell(time, 0.5 * (j + peak) + 15.0, np.maximum(0.27 * (peak - j), 10.0))
@@ -151,6 +154,17 @@ def _bell(time: Singles, centre: Singles, width: Singles) -> Singles:
     z *= np.float32(-0.5)
     bell: Singles = np.exp(z, out=z)
     return bell
+
+
+def _hill(time: Singles, rise: Singles, fall: Singles, power: tuple[float, float]) -> Singles:
+    """A bell about time 0 with a width and a power for either side; power 2 is a Gaussian, 1 falls exponentially.
+
+    The widths are sigmas of the Gaussians that are half as high where the sides are.
+    """
+    before = time < 0
+    z = np.abs(time) / (np.float32(_HALF_WIDTH) * np.where(before, rise, fall))
+    hill: Singles = np.exp2(-(z ** np.where(before, *power).astype(np.float32)))
+    return hill
 
 
 def _logistic(x: Singles) -> Singles:

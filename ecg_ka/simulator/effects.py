@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_ka.simulator.kernels import INJURY_DIRECTION, KERNELS, Kernel
+from ecg_ka.simulator.kernels import INJURY_DIRECTION, KERNELS, P_CENTRE_MS, P_WIDTH_MS, TA_SHARE, Kernel
 from ecg_ka.simulator.patients import Traits
 from ecg_ka.simulator.sensitivity import Sensitivity
 from ecg_ka.simulator.visits import Visit
@@ -25,7 +25,8 @@ class Shape:
     """Beats of n recordings: amplitudes of all kernels in 8 leads, and their timing; arrays have n rows.
 
     ``amplitude_mv`` (n, 8, KERNELS) for I, II, V1..V6. QT of a beat is ``qtc_ms`` times the cube root of its RR in s.
-    ``t_fall_ms`` and ``t_rise_ms`` are the widths (sigma) of T's two sides at a QT of 400 ms.
+    ``t_fall_ms`` and ``t_rise_ms`` are the widths of T's two sides at a QT of 400 ms (the sigma of a Gaussian of the
+    same half-width); a power of 2 makes a side Gaussian, a smaller one gives it a longer foot.
     """
 
     amplitude_mv: Floats
@@ -33,11 +34,14 @@ class Shape:
     qrs_width: Floats  # (n, 6) shares of qrs_ms
     hr_bpm: Floats
     pr_ms: Floats
-    p_stretch: Floats
+    p_centre_ms: Floats  # (n, 2) after the onset of P
+    p_width_ms: Floats  # (n, 2)
     qrs_ms: Floats
     qtc_ms: Floats
     t_fall_ms: Floats
     t_rise_ms: Floats
+    t_fall_power: Floats
+    t_rise_power: Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +78,7 @@ def shape_beats(traits: Traits, visit: Visit, potassium_mmol_l: Floats) -> Shape
     hr = _heart_rate(traits, visit, k, raised)
     qrs_ms = np.clip(_qrs_duration(traits, k, raised), 60.0, 300.0)
     t_fall, t_rise = _t_widths(traits, visit, k, raised, qrs_ms / traits.qrs_ms)
+    p_centre, p_width = _p_timing(traits, k, raised)
     pr = traits.pr_ms + visit.pr_ms + 10.0 * raised.conduction * k.hyper + 5.0 * k.hypo
     qtc = traits.qtc_ms + visit.qtc_ms + 18.0 * np.minimum(s.qt * k.hypo, 3.5) - 6.0 * s.qt * k.hyper
     return Shape(
@@ -82,11 +87,14 @@ def shape_beats(traits: Traits, visit: Visit, potassium_mmol_l: Floats) -> Shape
         qrs_width=traits.qrs_width,
         hr_bpm=hr,
         pr_ms=np.clip(pr, 90.0, 380.0),
-        p_stretch=1.0 + 0.06 * np.minimum(raised.p * k.hyper, 8.0) + 0.02 * k.hypo,
+        p_centre_ms=p_centre,
+        p_width_ms=p_width,
         qrs_ms=qrs_ms,
         qtc_ms=np.clip(qtc + 0.55 * (qrs_ms - traits.qrs_ms), 300.0, 620.0),
         t_fall_ms=t_fall,
         t_rise_ms=t_rise,
+        t_fall_power=traits.t_fall_power,
+        t_rise_power=traits.t_fall_power + (traits.t_rise_power - traits.t_fall_power) * _asymmetry_left(k, raised),
     )
 
 
@@ -121,8 +129,23 @@ def _t_widths(traits: Traits, visit: Visit, k: Drive, raised: _Raised, widening:
     narrowing = np.clip(np.exp(-0.075 * raised.t_width * k.distance), 0.55, 1.28)
     fall = traits.t_peak_end_ms / 2.0 * visit.t_width_factor * narrowing * sine
     asymmetry = traits.t_asymmetry * visit.t_asymmetry_factor
-    asymmetry = 1.0 + (asymmetry - 1.0) * np.exp(-0.45 * raised.t_width * k.hyper)
+    asymmetry = 1.0 + (asymmetry - 1.0) * _asymmetry_left(k, raised)
     return fall, fall * (1.0 + (asymmetry - 1.0) / sine)
+
+
+def _asymmetry_left(k: Drive, raised: _Raised) -> Floats:
+    """Share of T's asymmetry, in width and in the foot of its rise, that high potassium leaves."""
+    left: Floats = np.exp(-0.45 * raised.t_width * k.hyper)
+    return left
+
+
+def _p_timing(traits: Traits, k: Drive, raised: _Raised) -> tuple[Floats, Floats]:
+    """Centres and widths (n, 2) of the two atria's waves in ms."""
+    stretch = 1.0 + 0.06 * np.minimum(raised.p * k.hyper, 8.0) + 0.02 * k.hypo
+    right = P_CENTRE_MS[0] * traits.p_width
+    left = right + (P_CENTRE_MS[1] - P_CENTRE_MS[0]) * traits.p_lag
+    width = np.outer(stretch * traits.p_width, P_WIDTH_MS)
+    return stretch[:, None] * np.column_stack([right, left]), width
 
 
 def _vectors(traits: Traits, visit: Visit, k: Drive, raised: _Raised, qrs_ms: Floats, hr: Floats) -> Floats:
@@ -133,7 +156,8 @@ def _vectors(traits: Traits, visit: Visit, k: Drive, raised: _Raised, qrs_ms: Fl
     vectors[:, : Kernel.P] = traits.qrs_mv * (visit.qrs_factor * shrink[:, None])[:, :, None]
     late = np.minimum(raised.qrs * np.maximum(k.hyper - 1.0, 0.0), 4.0)
     vectors[:, 4] += late[:, None] * np.array([-0.03, -0.08, 0.10])
-    vectors[:, Kernel.P : Kernel.T] = traits.p_mv * _p_factor(k, raised)[:, None, None]
+    vectors[:, Kernel.P : Kernel.TA] = traits.p_mv * _p_factor(k, raised)[:, None, None]
+    vectors[:, Kernel.TA] = -TA_SHARE * vectors[:, Kernel.P : Kernel.TA].sum(axis=1)
     t = _t_vector(traits, visit, k, raised, hr)
     vectors[:, Kernel.T] = t
     vectors[:, Kernel.T_LOOP] = traits.t_loop * np.linalg.norm(t, axis=1, keepdims=True)

@@ -64,15 +64,22 @@ _TABLES = {
 QRS_KERNELS = 6
 NOTCH_WIDTH = 0.045
 
-P_VECTORS_MV = np.array([[0.050, 0.090, -0.045], [0.080, 0.060, 0.030]])
+P_VECTORS_MV = np.array([[0.050, 0.078, -0.045], [0.080, 0.080, 0.030]])
 """(2, 3) right and left atrium."""
 P_CENTRE_MS = (44.0, 78.0)
 """After the onset of P."""
-P_WIDTH_MS = (17.0, 19.0)
+P_WIDTH_MS = (15.5, 17.5)
+TA_SHARE = 0.18
+"""Atrial repolarisation against the atria's summed vectors; lowers the PR segment of II by some 0.03 mV."""
+TA_DELAY_MS = 125.0
+"""From the left atrium's peak to that of its repolarisation."""
+TA_WIDTH_MS = 70.0
 
 T_VECTOR_MV = np.array([0.34, 0.17, -0.23])
-T_LOOP = np.array([-0.12, 0.0, -0.12])
-"""Opening of the T loop, as a share of the length of T."""
+T_LOOP = np.array([-0.17, 0.0, -0.17])
+"""Opening of the T loop, as a share of the length of T: T peaks some 20 ms earlier in V2 than in V5."""
+T_LOOP_MS = 40.0
+"""How far the loop's own peak lies before that of T."""
 ST_VECTOR_MV = np.array([0.005, 0.0, -0.05])
 U_DIRECTION = np.array([0.30, 0.22, -0.60]) / np.linalg.norm([0.30, 0.22, -0.60])
 POTASSIUM_DIRECTION = np.array([0.26, 0.20, -0.34]) / np.linalg.norm([0.26, 0.20, -0.34])
@@ -86,14 +93,15 @@ class Kernel(IntEnum):
 
     QRS = 0
     P = 6
-    T = 8
-    T_LOOP = 9
-    U = 10
-    ST = 11
-    SCOOP = 12
+    TA = 8
+    T = 9
+    T_LOOP = 10
+    U = 11
+    ST = 12
+    SCOOP = 13
 
 
-KERNELS = 13
+KERNELS = 14
 
 RESIDUAL_MEAN = np.zeros((8, KERNELS))
 """(8, KERNELS) what the average healthy person's I, II, V1..V6 see beyond the dipole, as a share of its length.
@@ -102,10 +110,11 @@ The lead vectors describe a torso model; these close the gap to the mean amplitu
 """
 RESIDUAL_MEAN[:, Kernel.QRS + 2] = (0.0, 0.0, 0.10, 0.0, 0.0, 0.0, 0.0, 0.0)
 RESIDUAL_MEAN[:, Kernel.QRS + 3] = (0.0, 0.0, 0.25, -0.05, 0.25, 0.06, 0.0, 0.0)
-RESIDUAL_MEAN[:, Kernel.P] = (0.33, -0.12, 0.18, -0.21, -0.54, -0.51, -0.29, -0.05)
-RESIDUAL_MEAN[:, Kernel.P + 1] = (0.31, -0.04, 0.23, 0.46, 0.02, -0.36, -0.38, -0.22)
-RESIDUAL_MEAN[:, Kernel.T] = (0.29, 0.08, -0.42, 0.32, -0.14, -0.21, 0.03, 0.25)
-RESIDUAL_MEAN[:, Kernel.ST] = (0.35, 0.25, -0.35, 0.35, -0.15, -0.10, 0.20, 0.45)
+RESIDUAL_MEAN[:, Kernel.P] = (0.33, -0.12, 0.12, -0.21, -0.58, -0.55, -0.33, -0.11)
+RESIDUAL_MEAN[:, Kernel.P + 1] = (0.31, -0.08, 0.17, 0.42, -0.02, -0.40, -0.42, -0.28)
+RESIDUAL_MEAN[:, Kernel.TA] = -RESIDUAL_MEAN[:, Kernel.P : Kernel.TA].mean(axis=1)
+RESIDUAL_MEAN[:, Kernel.T] = (0.29, 0.08, -0.55, 0.32, -0.14, -0.21, 0.03, 0.25)
+RESIDUAL_MEAN[:, Kernel.ST] = (0.23, -0.02, -0.55, 0.35, -0.45, -0.38, 0.06, 0.36)
 
 
 def qrs_shapes(kind: NDArray[np.int8]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:

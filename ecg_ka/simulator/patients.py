@@ -48,6 +48,10 @@ class Traits:
     qtc_ms: Floats
     t_peak_end_ms: Floats
     t_asymmetry: Floats
+    t_rise_power: Floats
+    t_fall_power: Floats
+    p_width: Floats  # factor on the width of both atria's waves
+    p_lag: Floats  # factor on the left atrium's delay
     qrs_centre: Floats  # (n, 6)
     qrs_width: Floats  # (n, 6)
     qrs_mv: Floats  # (n, 6, 3)
@@ -122,16 +126,19 @@ def draw_traits(rng: np.random.Generator, ckd: Floats, preset: Preset, *, health
     area = np.einsum("nk,nkc->nc", qrs_width, qrs_mv) * intervals["qrs_ms"][:, None]
     t_mv = _secondary_t(conditions, t_mv, area / half_width[:, None])
     p_turn = rotation(rng.normal(0, 10, n), rng.normal(0, 10, n), rng.normal(0, 8, n))
-    p_gain = _log_normal(rng, 0.28, n) * ~conditions.atrial_fibrillation
+    p_gain = _log_normal(rng, 0.20, n) * ~conditions.atrial_fibrillation
+    p_gain = p_gain[:, None] * _log_normal(rng, 0.15, (n, 2))
+    p_mv = np.einsum("nij,kj->nki", p_turn, P_VECTORS_MV) * p_gain[:, :, None]
+    p_mv[:, 1] = np.einsum("nij,nj->ni", rotation(*rng.normal(0, 10, (3, n))), p_mv[:, 1])
     return Traits(
         conditions=conditions,
         sensitivity=draw_sensitivity(rng, n, preset.constants),
         qrs_centre=qrs_centre,
         qrs_width=qrs_width,
         qrs_mv=qrs_mv,
-        p_mv=np.einsum("nij,kj->nki", p_turn, P_VECTORS_MV) * p_gain[:, None, None],
+        p_mv=p_mv,
         t_mv=t_mv,
-        t_loop=T_LOOP + rng.normal(0.0, 0.08, (n, 3)),
+        t_loop=T_LOOP + rng.normal(0.0, 0.06, (n, 3)),
         st_mv=st_mv,
         scoop_mv=np.where(conditions.digoxin, -0.10, 0.0)[:, None] * INJURY_DIRECTION,
         u_mv=0.022 * _log_normal(rng, 0.6, n),
@@ -154,7 +161,9 @@ def _draw_intervals(rng: np.random.Generator, c: Conditions) -> dict[str, Floats
     for kind, (mean, sd) in wide.items():
         qrs = np.where(c.qrs_kind == kind, mean + sd * noise, qrs)
     slow = np.abs(rng.normal(35.0, 22.0, n)) * (rng.random(n) < 0.05)
-    pr = rng.normal(152.0 + 0.25 * (c.age_years - 60.0), 24.0) + slow + 18.0 * c.digoxin
+    p_width, p_lag = _log_normal(rng, 0.16, n), _log_normal(rng, 0.25, n)
+    longer_p = 60.0 * (p_width - 1.0) + 34.0 * (p_lag - 1.0)
+    pr = rng.normal(152.0 + 0.25 * (c.age_years - 60.0), 16.0) + longer_p + slow + 18.0 * c.digoxin
     calcium = rng.normal(0.0, 9.0, n) + np.abs(rng.normal(0.0, 18.0, n)) * c.ckd
     drug = np.abs(rng.normal(32.0, 20.0, n)) * c.qt_drug
     conduction = 0.55 * np.maximum(qrs - 110.0, 0.0)
@@ -165,8 +174,12 @@ def _draw_intervals(rng: np.random.Generator, c: Conditions) -> dict[str, Floats
         "pr_ms": np.clip(pr, 105.0, 340.0),
         "qrs_ms": np.clip(qrs, 65.0, 200.0),
         "qtc_ms": qtc,
-        "t_peak_end_ms": np.clip(rng.normal(80.0, 10.0, n), 50.0, 130.0),
-        "t_asymmetry": 1.18 * _log_normal(rng, 0.16, n),
+        "t_peak_end_ms": np.clip(rng.normal(82.0, 8.5, n), 50.0, 130.0),
+        "t_asymmetry": 1.06 * _log_normal(rng, 0.13, n),
+        "t_rise_power": np.clip(rng.normal(1.5, 0.14, n), 1.1, 2.0),
+        "t_fall_power": np.clip(rng.normal(2.15, 0.15, n), 1.7, 2.6),
+        "p_width": p_width,
+        "p_lag": p_lag,
     }
 
 
