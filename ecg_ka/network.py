@@ -91,8 +91,13 @@ class PotassiumNet(nn.Module):
         widths = (c.stem_channels, *c.channels)
         self.blocks = nn.Sequential(*(Block(a, b, c.kernel, c.squeeze_excitation) for a, b in pairwise(widths)))
         self.norm = nn.BatchNorm1d(widths[-1])
-        self.head = _mlp(2 * widths[-1], c.head_width)
-        self.spread_head = _mlp(2 * widths[-1], c.head_width // 2)
+        self.head = _mlp(self.n_features, c.head_width)
+        self.spread_head = _mlp(self.n_features, c.head_width // 2)
+
+    @property
+    def n_features(self) -> int:
+        """E, the width of the embedding."""
+        return 2 * self.config.channels[-1]
 
     def forward(self, signal_mv: Tensor) -> Outputs:
         """Everything for a batch (B, leads, T)."""

@@ -3,6 +3,7 @@ short recordings, gains that are a little wrong, noise, other filters, hearts wi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -98,3 +99,9 @@ class Augmentation:
         is_short = torch.rand(n, 1, generator=generator) < self.p_short
         end = torch.where(is_short, share, torch.ones(1)) * t
         return (torch.arange(t)[None] < end).float()[:, None]
+
+
+def augmentation_for(leads: Sequence[str], strength: Strength) -> Augmentation:
+    """The augmentation of inputs with these leads, in this order."""
+    light = Augmentation(chest_rows=tuple(i for i, lead in enumerate(leads) if lead.startswith("V")))
+    return {Strength.LIGHT: light, Strength.STRONG: light.strong()}[strength]

@@ -6,6 +6,7 @@ from typing import Any
 
 from ecg_ka.bundle import Bundle
 from ecg_ka.estimate import DISCLAIMER
+from training.markdown import table
 
 _SIMULATED = (
     "**DEMO_MODEL: trained and tested on simulated ECGs only. Every figure below is simulated and says nothing about "
@@ -50,7 +51,7 @@ def _identity(bundle: Bundle) -> str:
         "Bundle SHA-256": f"`{bundle.sha256}`",
         "Label distribution SHA-256": f"`{p.label_distribution_sha256}`",
     }
-    return _table(["", ""], [[key, value] for key, value in rows.items()])
+    return table(["", ""], [[key, value] for key, value in rows.items()])
 
 
 def _regression_table(m: dict[str, Any]) -> str:
@@ -73,7 +74,7 @@ def _regression_table(m: dict[str, Any]) -> str:
         f"{first['sd_labels']:.3f}; predicting their median for everyone gives an MAE of "
         f"{first['mae_of_the_median']:.3f}."
     )
-    return note + "\n\n" + _table(["", *columns], rows)
+    return note + "\n\n" + table(["", *columns], rows)
 
 
 def _alarm_table(m: dict[str, Any]) -> str:
@@ -81,7 +82,7 @@ def _alarm_table(m: dict[str, Any]) -> str:
     for alarm, found in m["model"]["auroc"].items():
         cells = [_auroc(m[key]["auroc"][alarm]) for key, _ in _models(m)]
         rows.append([f"K {alarm}", str(int(found["n_positive"])), *cells])
-    return _table(["", "positives", *(title for _, title in _models(m))], rows)
+    return table(["", "positives", *(title for _, title in _models(m))], rows)
 
 
 def _intervals(i: dict[str, float]) -> str:
@@ -96,7 +97,7 @@ def _intervals(i: dict[str, float]) -> str:
 
 def _missing_table(missing: dict[str, dict[str, float]]) -> str:
     rows = [[n, f"{v['mae']:.3f}", f"{v['mae_few']:.3f}", f"{v['r']:.3f}"] for n, v in missing.items()]
-    return _table(["chest leads blank", "MAE", "few", "r"], rows)
+    return table(["chest leads blank", "MAE", "few", "r"], rows)
 
 
 def _models(m: dict[str, Any]) -> list[tuple[str, str]]:
@@ -106,8 +107,3 @@ def _models(m: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _auroc(found: dict[str, float]) -> str:
     return f"{found['value']:.3f} ({found['lower']:.3f}-{found['upper']:.3f})"
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ecg_ka.network import PotassiumNet
 from ecg_ka.uncertainty import ConformalDistribution, Regions
 from training.cohort import Cohort, Split
 from training.metrics import Floats, alarm_metrics, quantile_map, regression_metrics
-from training.train import embed, predict
+from training.train import predict
+from training.trainer import embed, estimates_from
 
 LEVEL = 0.9
 
@@ -95,15 +95,7 @@ def _missing_leads(network: PotassiumNet, cohort: Cohort, regions: Regions) -> d
                 row[rng.permutation(chest)[:n_off]] = 0
             return signal_mv * torch.from_numpy(keep)[:, :, None].to(signal_mv.device)
 
-        estimates = estimate_from(network, embed(network, cohort, rows, blank))
+        estimates = estimates_from(network, embed(network, cohort, rows, blank))
         metrics = regression_metrics(labels, estimates, regions)
         out[str(n_off)] = {key: metrics[key] for key in ("mae", "mae_few", "r")}
     return out
-
-
-def estimate_from(network: PotassiumNet, embedding: Any) -> NDArray[np.float64]:
-    """Estimates (n,) from stored features."""
-    import torch
-
-    with torch.no_grad():
-        return np.asarray(network.estimate(embedding).double().cpu().numpy())

@@ -11,8 +11,9 @@ from scipy import stats
 Floats = NDArray[np.float64]
 
 ALARMS = ((">=", 5.5), (">=", 6.0), (">=", 6.5), ("<", 3.5), ("<", 3.0))
-_GROUPS = ("few_low", "median_low", "many", "median_high", "few_high")
-_SHOTS = {"many": (2,), "median": (1, 3), "few": (0, 4)}
+SHOTS = {"many": (2,), "median": (1, 3), "few": (0, 4), "few_low": (0,), "few_high": (4,)}
+"""Names of the regions that figures are given for, and the groups of :class:`ShotRegions` in each."""
+
 _GM_EPSILON = 1e-3  # label units; without it one error of 0 makes the geometric mean 0
 
 
@@ -32,34 +33,42 @@ class Auroc(NamedTuple):
     n_positive: int
 
 
-def regression_metrics(labels: Floats, estimates: Floats, regions: ShotRegions) -> dict[str, object]:
+def regression_metrics(labels: Floats, estimates: Floats, regions: ShotRegions) -> dict[str, float]:
     """Errors in label units of estimates (n,) against labels (n,), overall and by the region of the label.
 
-    MAE and geometric mean of many-, median- and few-shot labels as in Yang et al., ICML 2021; balanced MAE is the mean
-    over labels rounded to 0.1.
+    MAE, geometric mean (GM) and bias (mean error) of all, many-, median- and few-shot labels as in Yang et al., ICML
+    2021, and of the few-shot labels at either end; balanced MAE is the mean over labels rounded to 0.1. NaN where no
+    label lies.
     """
     error = estimates - labels
     groups = regions.group(labels)
-    by_group = {name: _mae(error[groups == g]) for g, name in enumerate(_GROUPS)}
-    by_shot = {name: error[np.isin(groups, members)] for name, members in _SHOTS.items()}
-    bins = np.rint(labels * 10).astype(int)
-    by_bin = [_mae(error[bins == b]) for b in np.unique(bins)]
+    by_shot = {"": error} | {f"_{name}": error[np.isin(groups, members)] for name, members in SHOTS.items()}
+    sd_estimates, sd_labels = float(estimates.std()), float(labels.std())
     return {
         "n": len(labels),
-        "mae": _mae(error),
-        **{f"mae_{name}": _mae(errors) for name, errors in by_shot.items()},
-        "mae_few_low": by_group["few_low"],
-        "mae_few_high": by_group["few_high"],
-        "gm": _geometric_mean(error),
-        **{f"gm_{name}": _geometric_mean(errors) for name, errors in by_shot.items()},
-        "balanced_mae": float(np.mean(by_bin)),
-        "bias": float(error.mean()),
-        "r": float(np.corrcoef(labels, estimates)[0, 1]) if estimates.std() > 1e-9 else 0.0,
-        "sd_estimates": float(estimates.std()),
-        "sd_labels": float(labels.std()),
+        **{f"n{name}": len(errors) for name, errors in by_shot.items() if name},
+        **{f"mae{name}": _mae(errors) for name, errors in by_shot.items()},
+        **{f"gm{name}": _geometric_mean(errors) for name, errors in by_shot.items()},
+        **{f"bias{name}": _bias(errors) for name, errors in by_shot.items()},
+        "balanced_mae": balanced_mae(labels, estimates),
+        "r": float(np.corrcoef(labels, estimates)[0, 1]) if sd_estimates > 1e-9 else 0.0,
+        "sd_estimates": sd_estimates,
+        "sd_labels": sd_labels,
+        "sd_ratio": sd_estimates / sd_labels if sd_labels else float("nan"),
         "mae_of_the_median": _mae(labels - np.median(labels)),
         "wasserstein": float(stats.wasserstein_distance(labels, estimates)),
     }
+
+
+def balanced_mae(labels: Floats, estimates: Floats) -> float:
+    """Mean over labels, rounded to 0.1, of the MAE at that label."""
+    bins = label_bins(labels)
+    return float(np.mean([_mae((estimates - labels)[bins == b]) for b in np.unique(bins)]))
+
+
+def label_bins(labels: Floats) -> NDArray[np.int64]:
+    """Labels in steps of 0.1."""
+    return np.rint(labels * 10).astype(np.int64)
 
 
 def auroc(is_positive: NDArray[np.bool_], scores: Floats) -> Auroc:
@@ -93,9 +102,20 @@ def quantile_map(estimates: Floats, reference_estimates: Floats, labels: Floats)
     return np.interp(estimates, np.quantile(reference_estimates, u), np.quantile(labels, u))
 
 
+def stretched(estimates: Floats, reference_estimates: Floats, labels: Floats) -> Floats:
+    """Estimates moved and scaled so that ``reference_estimates`` would get mean and SD of ``labels``: as free as
+    :func:`quantile_map`, and linear."""
+    factor = labels.std() / max(float(reference_estimates.std()), 1e-9)
+    return np.asarray((estimates - reference_estimates.mean()) * factor + labels.mean())
+
+
 def _mae(error: Floats) -> float:
     return float(np.abs(error).mean()) if len(error) else float("nan")
 
 
 def _geometric_mean(error: Floats) -> float:
     return float(np.exp(np.log(np.abs(error) + _GM_EPSILON).mean())) if len(error) else float("nan")
+
+
+def _bias(error: Floats) -> float:
+    return float(error.mean()) if len(error) else float("nan")

@@ -13,7 +13,7 @@ from scipy import stats
 
 from ecg_ka.losses import CountRegions, LabelBins
 from ecg_ka.uncertainty import Regions
-from training.metrics import alarm_metrics, auroc, quantile_map, regression_metrics
+from training.metrics import alarm_metrics, auroc, quantile_map, regression_metrics, stretched
 
 
 @given(st.lists(st.integers(0, 6), min_size=2, max_size=40), st.lists(st.integers(0, 6), min_size=2, max_size=40))
@@ -50,7 +50,10 @@ def test_regression_metrics_by_hand() -> None:
     assert m["mae_many"] == pytest.approx(0.1)
     assert m["mae_median"] == pytest.approx(0.3)
     assert m["mae_few"] == pytest.approx(0.8)
-    assert (m["mae_few_low"], m["mae_few_high"]) == (pytest.approx(0.6), pytest.approx(1.0))
+    assert [m["mae_few_low"], m["mae_few_high"]] == pytest.approx([0.6, 1.0])
+    assert [m["bias_few"], m["bias_few_low"], m["bias_many"]] == pytest.approx([-0.2, 0.6, 0.0], abs=1e-12)
+    assert [m["n_many"], m["n_median"], m["n_few"]] == [2, 2, 2]
+    assert m["sd_ratio"] == pytest.approx(estimates.std() / labels.std())
     assert m["gm"] == pytest.approx(stats.gmean(np.abs(estimates - labels) + 1e-3))
     assert m["gm_few"] == pytest.approx(np.sqrt(0.601 * 1.001))
     assert m["balanced_mae"] == pytest.approx((0.6 + 0.2 + 0.1 + 0.4 + 1.0) / 5)
@@ -83,6 +86,14 @@ def test_quantile_mapping_is_monotone_and_gives_the_distribution_of_the_labels()
     assert (np.diff(mapped[np.argsort(estimates)]) >= 0).all()
 
 
+def test_stretching_gives_mean_and_sd_of_the_labels() -> None:
+    rng = np.random.default_rng(2)
+    labels, estimates = rng.gamma(4, 1, 500), rng.normal(4, 0.2, 500)
+    out = stretched(estimates, estimates, labels)
+    assert [out.mean(), out.std()] == pytest.approx([labels.mean(), labels.std()])
+    assert np.corrcoef(out, estimates)[0, 1] == pytest.approx(1)
+
+
 def shots_by_yang(train: NDArray[np.float64], labels: NDArray[np.float64], errors: NDArray[np.float64]) -> list[float]:
     """Mean absolute error of many-, median- and few-shot labels: the definition, label by label."""
     shots: dict[str, list[float]] = {"many": [], "median": [], "few": []}
@@ -96,7 +107,7 @@ def check_shots(train: NDArray[np.float64], test: NDArray[np.float64]) -> CountR
     regions = CountRegions(bins=LabelBins.from_labels(train, width=1))
     estimates = test + np.random.default_rng(0).normal(0, 8, len(test))
     metrics = regression_metrics(test, estimates, regions)
-    got = [float(str(metrics[f"mae_{name}"])) for name in ("many", "median", "few")]
+    got = [metrics[f"mae_{name}"] for name in ("many", "median", "few")]
     np.testing.assert_allclose(got, shots_by_yang(train, test, estimates - test), rtol=1e-12)
     by_age = [np.abs(estimates - test)[test == age].mean() for age in np.unique(test)]
     assert metrics["balanced_mae"] == pytest.approx(np.mean(by_age))

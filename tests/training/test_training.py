@@ -16,11 +16,13 @@ from ecg_ka import Estimator, Flag
 from ecg_ka.bundle import load_bundle
 from tests.ecg_ka.ecgs import ecg
 from training.augment import Augmentation
-from training.cohort import SPLIT_SHARES, Cohort, Split, split_of, to_mv, to_steps
+from training.cohort import SPLIT_SHARES, Cohort, Split, at_half_rate, split_of, to_mv, to_steps
 from training.cohort.simulated import SimulatedConfig, build
 from training.config import parse
 from training.export import ExportConfig, export
-from training.train import Loss, TrainConfig, Weights, run, spread_loss
+from training.objective import Addition, Loss, ObjectiveConfig, Weights
+from training.train import TrainConfig, run
+from training.trainer import spread_loss
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +138,28 @@ def test_retraining_the_head_widens_the_estimates_and_leaves_the_features(
     assert answer.model.sha256 == bundle.sha256
     assert Flag.DEMO_MODEL in answer.flags
     assert bundle.sha256 in (out / "MODEL_CARD.md").read_text()
+
+
+@pytest.mark.parametrize("addition", list(Addition))
+def test_every_addition_trains_in_its_own_way(cohort: Path, l1_run: Path, tmp_path: Path, addition: Addition) -> None:
+    weights = (tmp_path / "run" / "weights.safetensors", l1_run / "weights.safetensors")
+    run(replace(config(cohort, tmp_path / "run"), addition=addition, epochs=2))
+    assert weights[0].read_bytes() != weights[1].read_bytes()
+
+
+def test_a_loss_that_takes_no_weights_refuses_them() -> None:
+    with pytest.raises(ValueError, match="ccc takes no weights"):
+        ObjectiveConfig(loss=Loss.CCC, weights=Weights.INV)
+
+
+def test_half_the_rate_is_the_mean_of_pairs(cohort: Path) -> None:
+    whole = Cohort.open(cohort)
+    half = at_half_rate(whole)
+    rows = np.arange(3)
+    pairs = whole.signal_mv(rows).reshape(3, 8, 1250, 2).mean(axis=3)
+    np.testing.assert_allclose(half.signal_mv(rows), pairs, atol=0.00051)
+    assert half.about["signal"]["fs_hz"] == whole.about["signal"]["fs_hz"] / 2
+    np.testing.assert_array_equal(half.labels(Split.TEST), whole.labels(Split.TEST))
 
 
 def test_the_spread_is_fitted_without_moving_the_estimate() -> None:

@@ -1,0 +1,185 @@
+"""A comparison in small: complete, resumable, refused when its networks have learnt nothing."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ecg_ka.simulator import Prior
+from ecg_ka.uncertainty import Regions
+from training.compare import TABLES, run
+from training.comparison.cells import Cell, Outcome, digest
+from training.comparison.gain import MEASURES, differences, statement
+from training.comparison.methods import CONTROLS, CURVE, TIER_1, TIER_2
+from training.comparison.plan import CompareConfig
+from training.comparison.results import measures, refuse_weak_backbones
+from training.metrics import Floats, regression_metrics
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> CompareConfig:
+    """Too few ECGs to learn anything, enough for every part to run."""
+    out = tmp_path_factory.mktemp("compare")
+    return CompareConfig(
+        out=out,
+        patients=260,
+        seeds=1,
+        epochs=1,
+        batch_size=64,
+        head_epochs=2,
+        head_batch_size=128,
+        threads=1,
+        workers=1,
+    )
+
+
+@pytest.fixture(scope="module")
+def page(config: CompareConfig) -> str:
+    with pytest.raises(ValueError, match=r"AUROC .* at K >= 5.5; a comparison is published from"):
+        run(config)
+    assert not list(config.out.glob("comparison*"))
+    return run(config, least_auroc=None).read_text()
+
+
+def figures(config: CompareConfig) -> dict[str, Any]:
+    """What the run found, but for the time that it took."""
+    groups: dict[str, Any] = json.loads((config.out / "comparison" / "results.json").read_text())["groups"]
+    for group in groups.values():
+        for by_seed in group["measures"].values():
+            for found in by_seed:
+                del found["seconds_per_step"]
+    return groups
+
+
+def test_every_method_and_every_control_is_in_its_tables(config: CompareConfig, page: str) -> None:
+    for table in TABLES:
+        assert set(CONTROLS) <= set(table.methods)
+        section = page[page.index(f"## {table.title}") :].split("\n## ")[0]
+        for method in table.methods:
+            assert section.count(f"| {method.title} |") == 4
+    for picture in re.findall(r"!\[.*?\]\((.*?)\)", page):
+        assert 1_000 < (config.out / picture).stat().st_size < 150_000
+    assert len({method.name for method in (*TIER_1, *TIER_2)}) == len({*TIER_1, *TIER_2})
+    assert len(CURVE) == 5
+
+
+def test_methods_differ_and_a_mapping_keeps_the_order(config: CompareConfig, page: str) -> None:
+    found = figures(config)["wide"]["measures"]
+    assert len({tuple(v for v in by_seed[0].values()) for by_seed in found.values()}) == len(found)
+    assert found["stretch"][0]["auroc<3.5"] == found["l1"][0]["auroc<3.5"]
+    assert found["stretch"][0]["r"] == pytest.approx(found["l1"][0]["r"])
+
+
+def test_a_killed_run_goes_on_to_the_same_table(config: CompareConfig, page: str) -> None:
+    """As after a kill: of one prior some cells and the backbone are missing, and files are half written. Of the other
+    all cells are there, so nothing that they were made from is needed again."""
+    before, cells, backbones = figures(config), config.out / "cells", config.out / "backbones"
+    for path in [*sorted(cells.glob("hospital-*"))[::2], *backbones.glob("*")]:
+        path.with_name(path.name + ".part").write_bytes(path.read_bytes()[:100])
+        path.unlink()
+    next((config.out / "cohorts").glob("*wide*")).rename(config.out / "away")
+    kept = {path: path.stat().st_mtime_ns for path in cells.glob("*.json")}
+    run(config, least_auroc=None)
+    assert figures(config) == before
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert not list((config.out / "cohorts").glob("*wide*"))
+    assert not list(backbones.glob("wide*.safetensors"))
+
+
+def test_another_configuration_is_another_cell(config: CompareConfig) -> None:
+    about = config.about_backbone(Prior.WIDE, 1)
+    same = replace(config, out=Path("elsewhere"), threads=9, workers=9, seeds=5, head_epochs=9)
+    assert digest(same.about_backbone(Prior.WIDE, 1)) == digest(about)
+    others = [replace(config, epochs=2), replace(config, patients=261), replace(config, learning_rate=1e-3)]
+    assert digest(about) not in {digest(other.about_backbone(Prior.WIDE, 1)) for other in others}
+    assert digest(about) not in {
+        digest(config.about_backbone(Prior.WIDE, 2)),
+        digest(config.about_backbone(Prior.ESRD, 1)),
+    }
+
+
+def labels(seed: int, n: int = 1500) -> Floats:
+    rng = np.random.default_rng(seed)
+    return np.asarray(np.round(np.clip(rng.standard_t(4, n) * 0.5 + 4.2, 2, 8), 1), dtype=np.float64)
+
+
+def cell(y: Floats, estimates: Floats, seed: int = 1) -> Cell:
+    return Cell(prior="wide", seed=seed, method="m", outcome=Outcome(y, estimates, None))
+
+
+def scaled(factor: float, noise: float = 0.3) -> list[Cell]:
+    """Estimates that spread by ``factor`` around the middle, of three seeds; the same noise for every factor."""
+    out = []
+    for seed in (1, 2, 3):
+        y = labels(seed)
+        out.append(cell(y, 4.2 + factor * (y - 4.2 + noise * np.random.default_rng(seed).normal(size=len(y))), seed))
+    return out
+
+
+def test_differences_are_those_of_the_metrics() -> None:
+    wide, narrow = scaled(0.9), scaled(0.4)
+    found = differences(wide, narrow, resamples=50)
+    names = dict(zip(MEASURES, ("mae_few", "mae_many", "balanced_mae"), strict=True))
+    for measure, name in names.items():
+        direct = [measures(a)[name] - measures(b)[name] for a, b in zip(wide, narrow, strict=True)]
+        assert found[measure].by_seed == pytest.approx(direct)
+        assert found[measure].value == pytest.approx(np.mean(direct))
+        assert found[measure].lower < found[measure].value < found[measure].upper
+
+
+def test_the_statement_has_the_right_signs() -> None:
+    wide, narrow = scaled(0.9), scaled(0.4)
+    found = differences(wide, narrow, 300)
+    assert found["few-shot MAE"].is_lower
+    assert found["many-shot MAE"].is_higher
+    assert found["balanced MAE"].is_lower
+    words = statement("Wide", "narrow", found)
+    assert "It trades: few-shot MAE and balanced MAE lower, many-shot MAE higher." in words
+    assert f"few-shot MAE {found['few-shot MAE'].value:+.3f}" in words
+    back = statement("Narrow", "wide", differences(narrow, wide, 300))
+    assert "It trades: many-shot MAE lower, few-shot MAE and balanced MAE higher." in back
+    better = differences(scaled(0.9, 0.0), scaled(0.5, 0.0), 300)
+    assert "It is better: few-shot MAE and many-shot MAE and balanced MAE lower" in statement("a", "b", better)
+    worse = differences(scaled(0.5, 0.0), scaled(0.9, 0.0), 300)
+    assert "It is worse: few-shot MAE and many-shot MAE and balanced MAE higher" in statement("a", "b", worse)
+
+
+def test_nothing_is_claimed_from_noise_or_against_one_seed() -> None:
+    ours, theirs = ([cell(labels(s), labels(s) + np.random.default_rng(s + k).normal(size=1500), s) for s in (1, 2, 3)]
+                    for k in (10, 20))  # fmt: skip
+    assert statement("a", "b", differences(ours, ours, 300)).endswith("No difference is shown.")
+    found = differences(ours, theirs, 300)
+    assert all(d.lower < d.value < d.upper for d in found.values())
+    mixed = [*scaled(0.9)[:2], scaled(0.2)[2]]
+    assert not differences(mixed, scaled(0.4), 300)["few-shot MAE"].is_lower
+    with pytest.raises(ValueError, match="different patients"):
+        differences(scaled(0.9), scaled(0.9)[::-1])
+
+
+def test_the_interval_is_as_wide_as_theory_says() -> None:
+    """For one region and one seed: that of the mean of paired differences."""
+    y = labels(5)
+    a, b = (np.random.default_rng(s).normal(size=len(y)) for s in (6, 7))
+    found = differences([cell(y, y + a)], [cell(y, y + b)])["many-shot MAE"]
+    paired = (np.abs(a) - np.abs(b))[Regions().group(y) == 2]
+    half = 1.96 * paired.std(ddof=1) / math.sqrt(len(paired))
+    assert found.upper - found.lower == pytest.approx(2 * half, rel=0.08)
+
+
+def test_weak_backbones_are_refused_and_good_ones_are_not() -> None:
+    y = labels(1)
+    noise = np.random.default_rng(0).normal(size=len(y))
+    good, weak = cell(y, y + 0.3 * noise), cell(y, y + 9 * noise)
+    refuse_weak_backbones([good, good])
+    with pytest.raises(ValueError, match=r"prior wide have AUROC 0\.\d+ at K >= 5.5"):
+        refuse_weak_backbones([weak])
+    with pytest.raises(ValueError, match="nan at K >= 5.5"):
+        refuse_weak_backbones([good, cell(np.full(50, 4.2), np.linspace(4, 5, 50))])
+    assert regression_metrics(y, y, Regions())["mae"] == 0

@@ -1,0 +1,1 @@
+"""Methods for rare labels side by side: the same cohorts, the same features, the same measures."""
