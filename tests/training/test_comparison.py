@@ -74,7 +74,7 @@ def test_methods_differ_and_a_mapping_keeps_the_order(config: CompareConfig, pag
     found = figures(config)["wide"]["measures"]
     assert len({tuple(v for v in by_seed[0].values()) for by_seed in found.values()}) == len(found)
     assert found["stretch"][0]["auroc<3.5"] == found["l1"][0]["auroc<3.5"]
-    assert found["stretch"][0]["r"] == pytest.approx(found["l1"][0]["r"])
+    assert found["stretch"][0]["r"] == pytest.approx(found["l1"][0]["r"], rel=1e-3)  # cells hold 7 decimals
 
 
 def test_a_killed_run_goes_on_to_the_same_table(config: CompareConfig, page: str) -> None:
@@ -180,6 +180,6 @@ def test_weak_backbones_are_refused_and_good_ones_are_not() -> None:
     refuse_weak_backbones([good, good])
     with pytest.raises(ValueError, match=r"prior wide have AUROC 0\.\d+ at K >= 5.5"):
         refuse_weak_backbones([weak])
-    with pytest.raises(ValueError, match="nan at K >= 5.5"):
+    with pytest.raises(ValueError, match=r"nan at K >= 5\.5"):
         refuse_weak_backbones([good, cell(np.full(50, 4.2), np.linspace(4, 5, 50))])
     assert regression_metrics(y, y, Regions())["mae"] == 0

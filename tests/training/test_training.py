@@ -20,7 +20,7 @@ from training.cohort import SPLIT_SHARES, Cohort, Split, at_half_rate, split_of,
 from training.cohort.simulated import SimulatedConfig, build
 from training.config import parse
 from training.export import ExportConfig, export
-from training.objective import Addition, Loss, ObjectiveConfig, Weights
+from training.objective import Loss, ObjectiveConfig, Weights
 from training.train import TrainConfig, run
 from training.trainer import spread_loss
 
@@ -138,13 +138,6 @@ def test_retraining_the_head_widens_the_estimates_and_leaves_the_features(
     assert answer.model.sha256 == bundle.sha256
     assert Flag.DEMO_MODEL in answer.flags
     assert bundle.sha256 in (out / "MODEL_CARD.md").read_text()
-
-
-@pytest.mark.parametrize("addition", list(Addition))
-def test_every_addition_trains_in_its_own_way(cohort: Path, l1_run: Path, tmp_path: Path, addition: Addition) -> None:
-    weights = (tmp_path / "run" / "weights.safetensors", l1_run / "weights.safetensors")
-    run(replace(config(cohort, tmp_path / "run"), addition=addition, epochs=2))
-    assert weights[0].read_bytes() != weights[1].read_bytes()
 
 
 def test_a_loss_that_takes_no_weights_refuses_them() -> None:
