@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+from textwrap import indent
 
 import numpy as np
 import pytest
@@ -184,3 +188,37 @@ def test_unknown_or_wrong_options_are_fatal(wrong: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         parse(TrainConfig, [*required, *wrong])
     assert ended.value.code == 2
+
+
+ON_A_GPU_MACHINE = """
+import importlib.abc, sys
+class Absent(importlib.abc.MetaPathFinder):
+    absent = {"onnxruntime", "wfdb", "neurokit2", "pandas", "matplotlib", "pydicom", "pydantic", "typer", "fastapi"}
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in self.absent:
+            raise ModuleNotFoundError(f"{name} is not on this machine")
+sys.meta_path.insert(0, Absent())
+from pathlib import Path
+from training.cohort.simulated import SimulatedConfig, build
+from training.export import ExportConfig, export
+from training.train import TrainConfig, run
+here = Path(sys.argv[1])
+build(SimulatedConfig(out=here / "c", patients=400, workers=1))
+run(TrainConfig(cohort=here / "c", out=here / "l1", epochs=1, threads=1))
+run(TrainConfig(cohort=here / "c", out=here / "d", init=here / "l1", head_only=True, epochs=1, threads=1))
+export(ExportConfig(run=here / "d", reference=here / "l1", cohort=here / "c", out=here / "b"))
+"""
+
+
+def test_training_needs_torch_numpy_scipy_safetensors_and_onnx_alone(tmp_path: Path) -> None:
+    """From a cohort to a bundle on a GPU machine that has no registry."""
+    script = tmp_path / "on_a_gpu_machine.py"
+    script.write_text(f"if __name__ == '__main__':\n{indent(ON_A_GPU_MACHINE, '    ')}")
+    done = subprocess.run(
+        [sys.executable, script, tmp_path],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "b" / "MODEL_CARD.md").is_file()
