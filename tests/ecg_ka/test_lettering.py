@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -22,7 +23,7 @@ def test_every_line_fits_and_every_character_stays(text: str, width: float, bold
 @given(words=st.lists(st.text("abcMW.i", min_size=1, max_size=9), min_size=1, max_size=40), width=st.floats(10.0, 40.0))
 def test_a_line_breaks_only_where_the_next_word_has_no_room(words: list[str], width: float) -> None:
     lines = wrap(" ".join(words), width)
-    for line, after in zip(lines, lines[1:], strict=False):
+    for line, after in pairwise(lines):
         assert em(f"{line} {after.split()[0]}") > width
 
 
