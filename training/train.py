@@ -115,7 +115,7 @@ class Trainer:
         self.generator = torch.Generator().manual_seed(config.seed)
         self.augment = _augmentation(cohort, config.augmentation)
         self.rows = cohort.rows(Split.TRAIN)
-        self.labels = torch.from_numpy(cohort.labels(Split.TRAIN)).float()
+        self.labels = torch.from_numpy(cohort.labels(self.rows)).float()
         self.loss = _make_loss(config, self.labels.numpy())
 
     def parameters(self) -> list[nn.Parameter]:
@@ -186,8 +186,9 @@ class Trainer:
         """Batch statistics move when the features are trained; HeadTrainer keeps them."""
 
     def _validate(self) -> dict[str, object]:
-        estimates, _, _ = predict(self.network, self.cohort, self.cohort.rows(Split.VALIDATION))
-        return regression_metrics(self.cohort.labels(Split.VALIDATION), estimates, Regions())
+        rows = self.cohort.rows(Split.VALIDATION)
+        estimates, _, _ = predict(self.network, self.cohort, rows)
+        return regression_metrics(self.cohort.labels(rows), estimates, Regions())
 
 
 class HeadTrainer(Trainer):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ecg_ka.errors import InvalidSamplingRate, MalformedHeader, MissingLeads, NoSamples, TruncatedFile, UnreadableRecord
 from ecg_ka.readers.files import Files
 from ecg_ka.readers.given import Given
-from ecg_ka.readers.limits import MAX_JSON_BYTES, check_bytes, check_channels, check_samples
+from ecg_ka.readers.limits import MAX_JSON_BYTES, MIN_JSON_BYTES_A_LIST, check_bytes, check_channels, check_samples
 from ecg_ka.readers.matrix import lay_out, to_record
 from ecg_ka.record import EcgRecord, Source
 
@@ -52,6 +52,9 @@ def read(files: Files, given: Given) -> EcgRecord:
 
 
 def _object(data: bytes) -> dict[str, Any]:
+    n_lists = data.count(b"[") + data.count(b"{")
+    if n_lists > 100 and n_lists * MIN_JSON_BYTES_A_LIST > len(data):
+        raise UnreadableRecord(f"the JSON holds {n_lists} lists and objects; expected one list of samples a lead")
     try:
         content = json.loads(data)
     except json.JSONDecodeError as error:

@@ -14,7 +14,10 @@ MAX_HEADER_BYTES = 1_000_000
 """A WFDB header: 64 signals and their comments take a few kilobytes."""
 
 MAX_JSON_BYTES = 8_000_000
-"""JSON turns 3 bytes into an object of 70."""
+"""JSON turns 4 bytes into a number of 32, 5 into a string of 60, and 3 into a list of 70."""
+
+MIN_JSON_BYTES_A_LIST = 16
+"""Of a JSON text, for each list or object in it: the shortest list of the samples of 8 leads takes 17."""
 
 MAX_DICOM_BYTES = 6_000_000
 """DICOM turns 8 bytes into an object of 300. The 12-lead object holds at most 2.1 MB of samples."""

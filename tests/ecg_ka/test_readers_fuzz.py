@@ -13,7 +13,7 @@ import soundfile  # type: ignore[import-untyped]
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ecg_ka.errors import EcgError
+from ecg_ka.errors import EcgError, UnreadableRecord
 from ecg_ka.readers import read
 from ecg_ka.record import EcgRecord
 from tests.ecg_ka.writers import (
@@ -127,3 +127,21 @@ def test_the_largest_files_stay_within_512_mb(name: str) -> None:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peak < 400_000_000  # 80 MB are the interpreter and its libraries
+
+
+@pytest.mark.parametrize("piece", [b"[],", b"{},"])
+def test_json_of_empty_lists_is_refused_before_they_fill_the_memory(piece: bytes) -> None:
+    source = b'{"fs_hz": 500, "signal_mv": [' + piece * 300_000 + piece[:2] + b"]}"
+    tracemalloc.start()
+    try:
+        with pytest.raises(UnreadableRecord, match="lists and objects"):
+            read(source)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < len(source)
+
+
+def test_the_densest_json_of_samples_is_read() -> None:
+    rows = b",".join([b"[0,0,0,0,0,0,0,0]"] * 5000)
+    assert read(b'{"fs_hz":500,"signal_mv":[' + rows + b"]}").signal_mv.shape == (12, 5000)

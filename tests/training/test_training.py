@@ -54,9 +54,18 @@ def test_a_cohort_says_what_it_is_and_keeps_patients_together(cohort: Path) -> N
     for patient in np.unique(patients):
         assert len(set(opened.index["split"][patients == patient])) == 1
     for split, share in SPLIT_SHARES.items():
-        assert len(opened.rows(split)) / 900 == pytest.approx(share, abs=0.06)
-    labels = opened.labels(Split.TRAIN)
+        assert len(opened.first_rows(split)) / 450 == pytest.approx(share, abs=0.06)
+    labels = opened.labels(opened.rows(Split.TRAIN))
     np.testing.assert_allclose(labels * 10, np.rint(labels * 10), atol=1e-5)
+
+
+@pytest.mark.parametrize("split", Split)
+def test_of_several_visits_all_train_and_only_the_first_counts_elsewhere(split: Split) -> None:
+    names = np.array(["b", "a", "b", "c", "a", "a"])
+    index = {"patient": names, "split": np.full(6, split.value), "potassium_mmol_l": np.arange(6, dtype=np.float32)}
+    opened = Cohort(np.zeros((6, 8, 1), dtype=np.int16), index, {})
+    assert opened.first_rows(split).tolist() == [0, 1, 3]
+    assert opened.labels(opened.rows(split)).tolist() == ([*range(6)] if split is Split.TRAIN else [0, 1, 3])
 
 
 def test_the_same_seed_gives_the_same_cohort(cohort: Path, tmp_path: Path) -> None:
@@ -134,7 +143,11 @@ def test_retraining_the_head_widens_the_estimates_and_leaves_the_features(
     bundle = load_bundle(out)
     assert bundle.provenance.training["config"]["weights"] == "sqinv"
     assert bundle.provenance.training["after"]["config"]["loss"] == "l1"
-    assert int(bundle.density.counts.sum()) == len(Cohort.open(cohort).rows(Split.TRAIN))
+    index = Cohort.open(cohort).index
+    patients = {split: len(np.unique(index["patient"][index["split"] == split.value])) for split in Split}
+    assert int(bundle.density.counts.sum()) == patients[Split.TRAIN]
+    assert bundle.identity().n_calibration == patients[Split.CALIBRATION]
+    assert bundle.metrics["model"]["n"] == patients[Split.TEST]
     assert set(bundle.metrics["missing_chest_leads"]) == {"0", "1", "2"}
     answer = Estimator.load(out).estimate(ecg(1))
     assert answer.model.sha256 == bundle.sha256
