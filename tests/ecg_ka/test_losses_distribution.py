@@ -89,6 +89,12 @@ def test_a_free_kde_is_the_one_of_scipy() -> None:
     assert spread == pytest.approx(np.sqrt(LABELS.var() + h**2), rel=0.01)  # the price of a KDE: it widens
 
 
+def test_a_kde_of_far_islands_has_nothing_between_them() -> None:
+    made = LabelDistribution.kde(np.repeat([1.0, 2.0, 9.0], 1000), bandwidth=0.05, bounds=(-np.inf, np.inf))
+    assert made.density(5.0) < 1e-9
+    np.testing.assert_allclose(made.quantile([1 / 6, 1 / 2, 5 / 6]), [1, 2, 9], atol=1e-3)
+
+
 @pytest.mark.parametrize(("bandwidth", "bounds"), [(0.0, None), (-1.0, None), (0.1, (4.0, 9.0))])
 def test_a_kde_that_makes_no_sense_is_refused(bandwidth: float, bounds: tuple[float, float] | None) -> None:
     with pytest.raises(ValueError, match="bandwidth"):
