@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -44,3 +45,11 @@ def test_notice_and_commands() -> None:
     assert "not a medical device" in README
     assert "make demo" in README
     assert "make test" in README
+
+
+def test_dist_loss_on_your_own_task_runs_as_printed() -> None:
+    section = README.split("## Dist Loss on your own task")[1].split("\n## ")[0]
+    (block,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(block, names)
+    assert 0.85 < float(names["predictions"].std() / names["labels"].std()) < 1.15

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
-
-from ecg_ka.uncertainty import Regions
 
 Floats = NDArray[np.float64]
 
 ALARMS = ((">=", 5.5), (">=", 6.0), (">=", 6.5), ("<", 3.5), ("<", 3.0))
 _GROUPS = ("few_low", "median_low", "many", "median_high", "few_high")
+_SHOTS = {"many": (2,), "median": (1, 3), "few": (0, 4)}
+_GM_EPSILON = 1e-3  # label units; without it one error of 0 makes the geometric mean 0
+
+
+class ShotRegions(Protocol):
+    """Anything that tells many-, median- and few-shot labels apart: given edges, or counts of training labels."""
+
+    def group(self, labels: ArrayLike, /) -> NDArray[np.int64]:
+        """0 low few, 1 low median, 2 many, 3 high median, 4 high few; shaped as the input."""
 
 
 class Auroc(NamedTuple):
@@ -25,21 +32,26 @@ class Auroc(NamedTuple):
     n_positive: int
 
 
-def regression_metrics(labels: Floats, estimates: Floats, regions: Regions) -> dict[str, object]:
-    """Errors in mmol/L of estimates (n,) against labels (n,), overall and by the region of the label."""
+def regression_metrics(labels: Floats, estimates: Floats, regions: ShotRegions) -> dict[str, object]:
+    """Errors in label units of estimates (n,) against labels (n,), overall and by the region of the label.
+
+    MAE and geometric mean of many-, median- and few-shot labels as in Yang et al., ICML 2021; balanced MAE is the mean
+    over labels rounded to 0.1.
+    """
     error = estimates - labels
     groups = regions.group(labels)
     by_group = {name: _mae(error[groups == g]) for g, name in enumerate(_GROUPS)}
+    by_shot = {name: error[np.isin(groups, members)] for name, members in _SHOTS.items()}
     bins = np.rint(labels * 10).astype(int)
     by_bin = [_mae(error[bins == b]) for b in np.unique(bins)]
     return {
         "n": len(labels),
         "mae": _mae(error),
-        "mae_many": _mae(error[groups == 2]),
-        "mae_median": _mae(error[np.isin(groups, (1, 3))]),
-        "mae_few": _mae(error[np.isin(groups, (0, 4))]),
+        **{f"mae_{name}": _mae(errors) for name, errors in by_shot.items()},
         "mae_few_low": by_group["few_low"],
         "mae_few_high": by_group["few_high"],
+        "gm": _geometric_mean(error),
+        **{f"gm_{name}": _geometric_mean(errors) for name, errors in by_shot.items()},
         "balanced_mae": float(np.mean(by_bin)),
         "bias": float(error.mean()),
         "r": float(np.corrcoef(labels, estimates)[0, 1]) if estimates.std() > 1e-9 else 0.0,
@@ -83,3 +95,7 @@ def quantile_map(estimates: Floats, reference_estimates: Floats, labels: Floats)
 
 def _mae(error: Floats) -> float:
     return float(np.abs(error).mean()) if len(error) else float("nan")
+
+
+def _geometric_mean(error: Floats) -> float:
+    return float(np.exp(np.log(np.abs(error) + _GM_EPSILON).mean())) if len(error) else float("nan")

@@ -23,7 +23,15 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ecg_ka.losses import DistLoss, InverseDensityWeights, LabelDistribution
+from ecg_ka.losses import (
+    BatchLoss,
+    DistLoss,
+    LabelBins,
+    LabelDistribution,
+    LabelWeights,
+    RegressorRetraining,
+    SampleLoss,
+)
 from ecg_ka.network import NetworkConfig, PotassiumNet, n_parameters
 from ecg_ka.preprocess import LSB_MV, SignalSpec
 from ecg_ka.uncertainty import Regions
@@ -34,6 +42,7 @@ from training.metrics import regression_metrics
 from training.progress import Progress
 
 BIN_MMOL_L = 0.1
+MAX_WEIGHT_RATIO = 100.0  # of inverse weights: the rarest label against the most common
 
 
 class Loss(StrEnum):
@@ -164,8 +173,7 @@ class Trainer:
     def _epoch(
         self, label: str, optimiser: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LRScheduler
     ) -> float:
-        self.network.train()
-        self._freeze_statistics()
+        self._to_training_mode()
         order = torch.randperm(len(self.labels), generator=self.generator)
         progress = Progress(label, len(order))
         total = 0.0
@@ -182,8 +190,8 @@ class Trainer:
             progress.step(len(positions), f"loss {float(loss.detach()):.3f}")
         return total / len(order)
 
-    def _freeze_statistics(self) -> None:
-        """Batch statistics move when the features are trained; HeadTrainer keeps them."""
+    def _to_training_mode(self) -> None:
+        self.network.train()
 
     def _validate(self) -> dict[str, object]:
         rows = self.cohort.rows(Split.VALIDATION)
@@ -196,6 +204,7 @@ class HeadTrainer(Trainer):
 
     def __init__(self, config: TrainConfig, cohort: Cohort, network: PotassiumNet) -> None:
         super().__init__(config, cohort, network)
+        self.retraining = RegressorRetraining(network, network.head, network.spread_head)
         plain = embed(network, cohort, self.rows)
         augmented = embed(network, cohort, self.rows, lambda x: self.augment(x, self.generator))
         self.embeddings = torch.cat([plain, augmented])
@@ -203,15 +212,15 @@ class HeadTrainer(Trainer):
 
     def parameters(self) -> list[nn.Parameter]:
         """The two heads."""
-        return [*self.network.head.parameters(), *self.network.spread_head.parameters()]
+        return list(self.retraining.parameters())
 
     def forward(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Estimates and spreads (B,) from the stored features."""
         embedding = self.embeddings[positions].to(self.device)
         return self.network.estimate(embedding), self.network.spread(embedding)
 
-    def _freeze_statistics(self) -> None:
-        self.network.eval()
+    def _to_training_mode(self) -> None:
+        self.retraining.train()
 
 
 def spread_loss(estimate: Tensor, spread: Tensor, labels: Tensor) -> Tensor:
@@ -246,11 +255,23 @@ def predict(
     return estimate, spread, embedding.numpy()
 
 
-def _make_loss(config: TrainConfig, labels: NDArray[np.float32]) -> DistLoss:
-    power = {Weights.NONE: None, Weights.INV: 1.0, Weights.SQINV: 0.5}[config.weights]
-    weights = None if power is None else InverseDensityWeights(labels, bin_width=BIN_MMOL_L, power=power)
-    weight = {Loss.L1: 0.0, Loss.DIST: config.dist_weight}[config.loss]
-    return DistLoss(LabelDistribution.from_labels(labels), weight=weight, weights=weights)
+def _make_loss(config: TrainConfig, labels: NDArray[np.float32]) -> BatchLoss:
+    sample = SampleLoss(weights=_label_weights(config.weights, LabelBins.from_labels(labels, width=BIN_MMOL_L)))
+    match config.loss:
+        case Loss.L1:
+            return sample
+        case Loss.DIST:
+            return DistLoss(LabelDistribution.from_labels(labels), sample=sample, weight=config.dist_weight)
+
+
+def _label_weights(weights: Weights, bins: LabelBins) -> LabelWeights | None:
+    match weights:
+        case Weights.NONE:
+            return None
+        case Weights.INV:
+            return LabelWeights.inverse(bins, least=float(bins.counts.max()) / MAX_WEIGHT_RATIO)
+        case Weights.SQINV:
+            return LabelWeights.inverse_sqrt(bins)
 
 
 def _augmentation(cohort: Cohort, strength: Strength) -> Augmentation:

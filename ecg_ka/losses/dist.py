@@ -9,92 +9,99 @@ are predicted as often as they occur.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from enum import StrEnum
+from dataclasses import dataclass
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from ecg_ka.losses.labels import LabelDistribution
+from ecg_ka.losses.batch import BatchLoss
+from ecg_ka.losses.distribution import LabelDistribution
+from ecg_ka.losses.prediction_queue import PredictionQueue
+from ecg_ka.losses.sample import SampleLoss
 
-_CACHED_SIZES = 8  # of batches; an epoch has two
-
-
-class SampleLoss(StrEnum):
-    """The loss l of one prediction and one target; Huber's turns from square to linear at 1 label unit."""
-
-    L1 = "l1"
-    L2 = "l2"
-    HUBER = "huber"
-
-    def elementwise(self, predictions: Tensor, targets: Tensor) -> Tensor:
-        """l for every pair, shaped as the inputs."""
-        match self:
-            case SampleLoss.L1:
-                return (predictions - targets).abs()
-            case SampleLoss.L2:
-                return (predictions - targets).square()
-            case SampleLoss.HUBER:
-                return F.huber_loss(predictions, targets, reduction="none")
+_CACHED_TARGETS = 8  # an epoch has two sizes of batch
 
 
-class DistLoss(nn.Module):
-    """``loss(predictions, labels)`` for tensors of the same shape (N,) or (N, 1), any N >= 1, in label units.
+@dataclass(frozen=True, slots=True)
+class BatchLabels:
+    """Target of :class:`DistLoss`: the sorted labels of the batch itself in place of the prior, q_i = y_(i)."""
 
-    Sorting is ``torch.sort``: its gradient flows through the permutation and equals that of soft sorting wherever
-    neighbouring sorted predictions are closer than the soft sort's 1/epsilon. ``weights`` maps labels to weights; in
-    the second term it is read at the quantile of each slot, so that permuting the batch changes nothing. Computed in
-    at least float32, also inside autocast; the result is on the device of the predictions.
+
+class DistLoss(BatchLoss):
+    """Dist Loss around ``sample``, which holds l and w; both terms are that same loss.
+
+    Every prediction is compared with the target of its rank: that is the sorted second term, value and gradient, and
+    equals the soft sort of the paper wherever neighbouring sorted predictions are closer than its 1/epsilon. Weights
+    are read at the target, so permuting the batch changes nothing.
+
+    Args:
+        target: the distribution F of the training labels, or :class:`BatchLabels`.
+        sample: the sample loss; L1 without weights if not given.
+        weight: lambda.
+        warmup_steps: training calls over which lambda rises from 0; its state is in the state dict.
+        queue: earlier predictions, among which those of the batch are ranked. The batch joins it after the loss, in
+            training mode only. The second term stays a mean over the batch.
 
     Raises:
-        ValueError: shapes that differ or are not (N,) or (N, 1), an empty batch.
+        ValueError: a queue with :class:`BatchLabels`, which say nothing about earlier batches.
     """
+
+    steps: Tensor  # () training calls so far
 
     def __init__(
         self,
-        distribution: LabelDistribution,
+        target: LabelDistribution | BatchLabels,
         *,
-        sample_loss: SampleLoss = SampleLoss.L1,
+        sample: SampleLoss | None = None,
         weight: float = 1.0,
-        weights: Callable[[Tensor], Tensor] | None = None,
+        warmup_steps: int = 0,
+        queue: PredictionQueue | None = None,
     ) -> None:
         super().__init__()
-        self.distribution = distribution
-        self.sample_loss = sample_loss
+        if queue is not None and isinstance(target, BatchLabels):
+            raise ValueError("a queue needs the distribution of the training labels as target")
+        self.target = target
+        self.sample = SampleLoss() if sample is None else sample
         self.weight = weight
-        self.weights = weights
-        self._cached: dict[int, NDArray[np.float64]] = {}
+        self.warmup_steps = warmup_steps
+        self.queue = queue
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self._cached: dict[tuple[int, torch.dtype, torch.device], Tensor] = {}
 
-    def forward(self, predictions: Tensor, labels: Tensor) -> Tensor:
-        """The scalar loss."""
-        _check_shapes(predictions, labels)
-        with torch.autocast(predictions.device.type, enabled=False):
-            dtype = torch.promote_types(predictions.dtype, torch.float32)
-            p, y = predictions.reshape(-1).to(dtype), labels.reshape(-1).to(dtype)
-            q = self._targets(p.numel(), dtype, p.device)
-            return self._mean(p, y) + self.weight * self._mean(torch.sort(p).values, q)
+    def of(self, p: Tensor, y: Tensor) -> Tensor:
+        """Of predictions (N,) and labels (N,)."""
+        distance = self.sample.of(p, self._matched(p.detach(), y))
+        loss = torch.add(self.sample.of(p, y), distance, alpha=self._lambda())
+        if self.training:
+            self._advance(p)
+        return loss
 
-    def _mean(self, predictions: Tensor, targets: Tensor) -> Tensor:
-        losses = self.sample_loss.elementwise(predictions, targets)
-        if self.weights is not None:
-            losses = losses * self.weights(targets).to(losses.dtype)
-        return losses.mean()
+    def _lambda(self) -> float:
+        return self.weight * (min(1.0, int(self.steps) / self.warmup_steps) if self.warmup_steps else 1.0)
 
-    def _targets(self, n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-        if n not in self._cached:
-            if len(self._cached) == _CACHED_SIZES:
+    def _advance(self, p: Tensor) -> None:
+        if self.warmup_steps:
+            self.steps += 1
+        if self.queue is not None:
+            self.queue.push(p.detach())
+
+    def _matched(self, p: Tensor, y: Tensor) -> Tensor:
+        """The target (N,) of every prediction, by its rank."""
+        if self.queue is None:
+            order = torch.argsort(p)
+            return torch.empty_like(p).scatter_(0, order, self._ascending(len(p), y))
+        older, newer = torch.tensor_split(self.queue.latest().to(p), 2)  # equal predictions lie on both sides
+        order = torch.argsort(torch.cat([older, p, newer]), stable=True)
+        targets = torch.empty_like(order, dtype=p.dtype).scatter_(0, order, self._ascending(len(order), y))
+        return targets[len(older) : len(older) + len(p)]
+
+    def _ascending(self, n: int, y: Tensor) -> Tensor:
+        """What n sorted predictions ought to be."""
+        if isinstance(self.target, BatchLabels):
+            return torch.sort(y).values
+        key = (n, y.dtype, y.device)
+        if key not in self._cached:
+            if len(self._cached) == _CACHED_TARGETS:
                 self._cached.clear()
-            self._cached[n] = self.distribution.targets(n)
-        return torch.tensor(self._cached[n], dtype=dtype, device=device)
-
-
-def _check_shapes(predictions: Tensor, labels: Tensor) -> None:
-    is_column = predictions.ndim == 1 or (predictions.ndim == 2 and predictions.shape[1] == 1)
-    if predictions.shape != labels.shape or not is_column or predictions.numel() == 0:
-        raise ValueError(
-            f"predictions {tuple(predictions.shape)} and labels {tuple(labels.shape)}; "
-            "expected the same shape (N,) or (N, 1) with N >= 1"
-        )
+            self._cached[key] = torch.tensor(self.target.targets(n), dtype=y.dtype, device=y.device)
+        return self._cached[key]
