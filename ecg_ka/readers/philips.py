@@ -28,6 +28,7 @@ _AGE = "patient/generalpatientdata/age"
 _DATES = ["%Y-%m-%d"]
 _UNIT = "uV"  # the schema gives resolution in microvolts; the files do not repeat it
 _PULSE_UV = 1000.0
+_PULSE_SAMPLES = 10
 
 
 def recognises(data: bytes) -> bool:
@@ -136,11 +137,12 @@ def _without_calibration(rows: NDArray[np.int64], step_uv: float) -> tuple[NDArr
     differing = np.flatnonzero((rows != rows[0]).any(axis=0))
     end = int(differing[-1]) + 1 if differing.size else rows.shape[1]
     pulse = rows[0, end:]
-    if pulse.size < 2 or set(np.unique(pulse)) != {0, pulse.max()}:
+    levels, lengths = np.unique(pulse, return_counts=True)
+    if levels.size != 2 or levels[0] != 0 or lengths[1] < _PULSE_SAMPLES:
         return rows, "no calibration pulse was found at the end"
-    if abs(pulse.max() * step_uv - _PULSE_UV) > step_uv:
-        pulse_uv = f"{pulse.max() * step_uv:g} uV"
+    if abs(levels[1] * step_uv - _PULSE_UV) > step_uv:
+        stated = f"{levels[1] * step_uv:g} uV at {step_uv:g} uV a step"
         raise MalformedHeader(
-            f"{_FORMAT}: a calibration pulse of {pulse_uv} by the resolution stated; expected 1000 uV"
+            f"{_FORMAT}: a calibration pulse of {stated}; expected 1000 uV, so the resolution is wrong"
         )
     return rows[:, :end], f"the last {pulse.size} samples, a calibration pulse of 1 mV, were left out"

@@ -84,7 +84,8 @@ def cardiosoft(counts: Counts, *, full_disclosure: bool = False) -> bytes:
         <FullDisclosureData>{",".join(map(str, blocks.tolist()))},
         <SampleCountTotal>{12 * n}</SampleCountTotal></FullDisclosureData></FullDisclosure>"""
     else:
-        body = f"""<StripData><NumberOfLeads>12</NumberOfLeads>{form}<ChannelSampleCountTotal>{n}</ChannelSampleCountTotal>
+        body = f"""<StripData><NumberOfLeads>12</NumberOfLeads>{form}
+        <ChannelSampleCountTotal>{n}</ChannelSampleCountTotal>
         {_rows("WaveformData", "lead", counts)}</StripData>"""
     moment = dict(zip(("Hour", "Minute", "Second", "Day", "Month", "Year"), (14, 5, 6, 31, 3, 2019), strict=True))
     return f"""<?xml version="1.0" encoding="UTF-8" ?><CardiologyXML>
