@@ -21,7 +21,6 @@ from ecg_ka.record import EcgRecord, Source
 WHAT = "HL7 aECG (AnnotatedECG)"
 
 _FORMAT = "HL7 aECG"
-_RHYTHM = "RHYTHM"
 _LEAD = "_ECG_LEAD_"
 _REPORTED_AGE = "21612-7"  # LOINC
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
@@ -48,7 +47,7 @@ def read(files: Files, given: Given) -> EcgRecord:
         MalformedHeader: several of them; a lead without code, unit or scale, or of another kind than a list of digits.
         InvalidSamplingRate: no increment of time, or in an unknown unit.
         UnreadableRecord: digits that are no whole numbers.
-        TruncatedFile, NoSamples, RecordTooLarge, ForeignReference: as named.
+        TruncatedFile, NoSamples, RecordTooLarge: as named.
     """
     root = parse(files.data, _FORMAT)
     rhythm, notes = _rhythm(root)
@@ -92,14 +91,12 @@ class _Rhythm:
 def _rhythm(root: Node) -> tuple[_Rhythm, tuple[str, ...]]:
     """The one rhythm with leads, and a note of what else there is."""
     every = root.nodes("component/series")
-    series = [found for found in every if found.word("code/@code").upper() == _RHYTHM]
+    series = [found for found in every if found.word("code/@code").upper() == "RHYTHM"]
     sets = [_Rhythm.of(found, sequences) for found in series for sequences in found.nodes("component/sequenceSet")]
     rhythms = [rhythm for rhythm in sets if rhythm.leads]
     if not rhythms:
         codes = ", ".join(plain(found.word("code/@code")) or "without code" for found in every[:9]) or "none"
-        raise MissingLeads(
-            f"{_FORMAT}: no leads in a series of code {_RHYTHM} (series: {codes}). Export the waveforms."
-        )
+        raise MissingLeads(f"{_FORMAT}: no leads in a series of code RHYTHM (series: {codes}). Export the waveforms.")
     if len(rhythms) > 1:
         raise MalformedHeader(
             f"{_FORMAT}: {len(rhythms)} sets of leads in rhythm series; expected one. Send one alone."

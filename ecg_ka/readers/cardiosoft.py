@@ -38,7 +38,7 @@ def read(files: Files, given: Given) -> EcgRecord:
     Raises:
         MalformedHeader: neither of them; a lead without name, unit or step; a sampling rate that is not in Hz.
         UnreadableRecord: samples that are no whole numbers, or a full disclosure whose layout cannot be told.
-        TruncatedFile, NoSamples, MissingLeads, InvalidSamplingRate, RecordTooLarge, ForeignReference: as named.
+        TruncatedFile, NoSamples, MissingLeads, InvalidSamplingRate, RecordTooLarge: as named.
     """
     root = parse(files.data, _FORMAT)
     kind = "StripData" if root.nodes("StripData") else "FullDisclosure"

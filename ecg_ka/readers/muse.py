@@ -5,8 +5,6 @@ from __future__ import annotations
 from hashlib import sha256
 from zlib import crc32
 
-import numpy as np
-
 from ecg_ka.errors import InvalidSamplingRate, MalformedHeader, UnreadableRecord
 from ecg_ka.readers.files import Files
 from ecg_ka.readers.given import Given
@@ -21,7 +19,7 @@ WHAT = "GE MUSE XML (RestingECG)"
 
 _FORMAT = "GE MUSE XML"
 _DATES = ("%m-%d-%Y", "%Y-%m-%d")
-_TIMES = tuple(f"{day} {clock}" for day in _DATES for clock in ("%H:%M:%S", "%H:%M"))
+_TIMES = tuple(f"{date} {clock}" for date in _DATES for clock in ("%H:%M:%S", "%H:%M"))
 _ACQUIRED = ("TestDemographics/AcquisitionDate", "TestDemographics/AcquisitionTime")
 _DEVICE = ("TestDemographics/AcquisitionDevice", "TestDemographics/AcquisitionSoftwareVersion")
 _AGE, _AGE_UNIT = "PatientDemographics/PatientAge", "PatientDemographics/AgeUnits"
@@ -41,7 +39,7 @@ def read(files: Files, given: Given) -> EcgRecord:
         MalformedHeader: not exactly one Rhythm; a lead without name, unit or step, or with an offset, which GE does not
             explain.
         UnreadableRecord: samples that are no base64, or not those of the checksum beside them.
-        TruncatedFile, NoSamples, MissingLeads, InvalidSamplingRate, RecordTooLarge, ForeignReference: as named.
+        TruncatedFile, NoSamples, MissingLeads, InvalidSamplingRate, RecordTooLarge: as named.
     """
     root = parse(files.data, _FORMAT)
     rhythm, notes = _rhythm(root)
@@ -84,10 +82,8 @@ def _rate(rhythm: Node) -> float | None:
     """Samples a second: SampleBase times ten to the SampleExponent."""
     if not rhythm.word("SampleBase"):
         return None
-    base, exponent = (
-        rhythm.number("SampleBase"),
-        rhythm.number("SampleExponent") if rhythm.word("SampleExponent") else 0,
-    )
+    base = rhythm.number("SampleBase")
+    exponent = rhythm.number("SampleExponent") if rhythm.word("SampleExponent") else 0.0
     if not (0 < base < 1e6 and -6 <= exponent <= 6):
         raise InvalidSamplingRate(
             f"{_FORMAT}: SampleBase {base:g}, SampleExponent {exponent:g}; expected 250 or 500, 0"
@@ -101,13 +97,10 @@ def _lead(lead: Node) -> StoredLead:
             raise MalformedHeader(f"{lead.place}: {field} is {lead.word(field)}; only 0 has a known meaning")
     if lead.word("LeadSampleSize") not in ("", "2"):
         raise MalformedHeader(f"{lead.place}: LeadSampleSize is {lead.word('LeadSampleSize')!r}; expected 2 bytes")
-    data = lead.node("WaveFormData").packed()
-    check_count(f"{lead.place}, bytes", len(data), lead.count("LeadByteCountTotal"))
-    if len(data) % 2:
-        raise UnreadableRecord(f"{lead.place}: {len(data)} bytes; expected two a sample. Export it again.")
-    samples = np.frombuffer(data, dtype="<i2")
+    samples = lead.node("WaveFormData").packed_samples()
+    check_count(f"{lead.place}, bytes", samples.nbytes, lead.count("LeadByteCountTotal"))
     check_count(f"{lead.place}, samples", samples.size, lead.count("LeadSampleCountTotal"))
-    if (stated := lead.count("LeadDataCRC32")) and stated != crc32(data):
+    if (stated := lead.count("LeadDataCRC32")) and stated != crc32(samples.tobytes()):
         raise UnreadableRecord(f"{lead.place}: the samples are not those of the CRC-32 beside them. Export it again.")
     return StoredLead(
         name=lead.word("LeadID"),
@@ -119,8 +112,5 @@ def _lead(lead: Node) -> StoredLead:
 
 def _checksums(stored: list[Node]) -> str:
     checked = sum(bool(lead.count("LeadDataCRC32")) for lead in stored)
-    if not checked:
-        return "the file states no checksums"
-    return f"the CRC-32 of the samples agrees in {checked} leads" + (
-        ", the others state none" * (checked < len(stored))
-    )
+    others = ", the others state none" if checked < len(stored) else ""
+    return f"the CRC-32 of the samples agrees in {checked} leads{others}" if checked else "the file states no checksums"

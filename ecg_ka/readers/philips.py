@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import sha256
 
 import numpy as np
@@ -25,7 +26,8 @@ _VERSIONS = ("1.03", "1.04", "1.04.01", "1.04.02")
 _STANDARD_SETS = ("STD-12", "10-WIRE")
 _UNCOMPRESSED = ("", "NONE", "UNCOMPRESSED")
 _AGE = "patient/generalpatientdata/age"
-_DATES = ["%Y-%m-%d"]
+_ACQUIRED = ("dataacquisition/@date", "dataacquisition/@time")
+_DEVICE = ("dataacquisition/machine", "dataacquisition/machine/@detaildescription")
 _UNIT = "uV"  # the schema gives resolution in microvolts; the files do not repeat it
 _PULSE_UV = 1000.0
 _PULSE_SAMPLES = 10
@@ -42,7 +44,7 @@ def read(files: Files, given: Given) -> EcgRecord:
     Raises:
         MalformedHeader: another version, sample type or lead set; no resolution; a calibration pulse that is not 1 mV.
         UnreadableRecord: another compression or encoding, or samples that are damaged.
-        TruncatedFile, NoSamples, MissingLeads, InvalidSamplingRate, RecordTooLarge, ForeignReference: as named.
+        TruncatedFile, NoSamples, MissingLeads, InvalidSamplingRate, RecordTooLarge: as named.
     """
     root = parse(files.data, _FORMAT)
     version = root.word("documentinfo/documentversion")
@@ -53,25 +55,21 @@ def read(files: Files, given: Given) -> EcgRecord:
     names = _names(waveforms, signal)
     fs_hz = given.sampling_rate(_rate(waveforms, signal))
     step_uv = signal.number("resolution" if signal.word("resolution") else "signalresolution")
-    rows = _samples(waveforms, signal, len(names), _n_samples(waveforms, fs_hz, len(names)))
+    rows = _samples(waveforms, signal, names, _n_samples(waveforms, fs_hz, len(names)))
     rows, note = _without_calibration(rows, step_uv)
-    acquired_at = moment(
-        " ".join(map(root.word, ("dataacquisition/@date", "dataacquisition/@time"))), ["%Y-%m-%d %H:%M:%S"]
-    )
+    acquired_at = moment(" ".join(map(root.word, _ACQUIRED)), ["%Y-%m-%d %H:%M:%S"])
+    born = day(root.word(f"{_AGE}/dateofbirth"), ["%Y-%m-%d"])
     source = Source(
         format=f"{_FORMAT} {version}",
         sha256=sha256(files.data).hexdigest(),
         units_in="",
-        device=device(*map(root.word, ("dataacquisition/machine", "dataacquisition/machine/@detaildescription"))),
+        device=device(*map(root.word, _DEVICE)),
         acquired_at=acquired_at,
-        age_years=age_years(
-            root.word(f"{_AGE}/years"), "years", day(root.word(f"{_AGE}/dateofbirth"), _DATES), acquired_at
-        ),
+        age_years=age_years(root.word(f"{_AGE}/years"), "years", born, acquired_at),
         notes=(note,),
     )
-    leads = [
-        StoredLead(name=name, samples=row, step=step_uv, unit=_UNIT) for name, row in zip(names, rows, strict=True)
-    ]
+    stored = zip(names, rows, strict=True)
+    leads = [StoredLead(name=name, samples=row, step=step_uv, unit=_UNIT) for name, row in stored]
     return to_record(leads, fs_hz=fs_hz, given=given, source=source)
 
 
@@ -87,42 +85,47 @@ def _names(waveforms: Node, signal: Node) -> list[str]:
 
 
 def _rate(waveforms: Node, signal: Node) -> float | None:
-    rates = {
-        node.number(path)
-        for node, path in ((waveforms, "@samplespersecond"), (signal, "samplingrate"))
-        if node.word(path)
-    }
+    places = ((waveforms, "@samplespersecond"), (signal, "samplingrate"))
+    rates = {node.number(path) for node, path in places if node.word(path)}
     if len(rates) > 1:
         raise InvalidSamplingRate(f"{_FORMAT}: sampling rates {sorted(rates)} Hz are stated; expected one")
     return rates.pop() if rates else None
 
 
 def _n_samples(waveforms: Node, fs_hz: float, n_leads: int) -> int:
-    n_samples = round(waveforms.number("@durationperchannel") * fs_hz / 1000)
+    check_duration(0, fs_hz)
+    milliseconds = waveforms.number("@durationperchannel")
+    n_samples = round(min(milliseconds, 1e12) * fs_hz / 1000)
     check_duration(n_samples, fs_hz)
     check_samples(n_samples * n_leads)
     if n_samples <= 0:
-        raise NoSamples(f"{_FORMAT}: a duration of 0; expected at least 5 s of ECG. Check the export.")
+        raise NoSamples(
+            f"{_FORMAT}: a duration of {milliseconds:g} ms; expected at least 5 s of ECG. Check the export."
+        )
     return n_samples
 
 
-def _samples(waveforms: Node, signal: Node, n_leads: int, n_samples: int) -> NDArray[np.int64]:
-    """Samples (n_leads, n_samples); channels behind those with a name hold the calibration pulse alone."""
+def _samples(waveforms: Node, signal: Node, names: Sequence[str], n_samples: int) -> NDArray[np.int64]:
+    """Samples (leads, n_samples); channels behind those with a name hold the calibration pulse alone."""
     for field, expected in (("bitspersample", "16"), ("signalsigned", "TRUE"), ("signaloffset", "0")):
         stated = waveforms.word(f"@{field}") or signal.word(field)
         if stated.upper() not in ("", expected):
             raise MalformedHeader(f"{_FORMAT}: {field} is {stated!r}; expected {expected}")
     compression, encoding = _compression(waveforms), waveforms.word("@dataencoding").upper()
     if (compression, encoding) == ("XLI", "BASE64"):
-        rows = xli.decode(waveforms.packed(), n_leads, n_samples, waveforms.place)
+        if tuple(names[:6]) != LEADS[:6]:
+            raise MalformedHeader(
+                f"{_FORMAT}: XLI of leads {' '.join(names)[:80]!r}; expected I II III aVR aVL aVF first"
+            )
+        rows = xli.decode(waveforms.packed(), len(names), n_samples, waveforms.place)
         xli.restore_limb_leads(rows)
         return rows
     if compression or encoding not in ("BASE64", "PLAIN"):
         raise UnreadableRecord(f"{_FORMAT}: compression {compression!r}, encoding {encoding!r}; expected XLI, Base64")
-    stored = np.frombuffer(waveforms.packed(), "<i2") if encoding == "BASE64" else waveforms.numbers()
+    stored = waveforms.packed_samples() if encoding == "BASE64" else waveforms.numbers()
     held = stored.size // n_samples
-    check_count(f"{waveforms.place}, samples", stored.size, max(held, n_leads) * n_samples)
-    return stored.reshape(held, n_samples)[:n_leads].astype(np.int64)
+    check_count(f"{waveforms.place}, samples", stored.size, max(held, len(names)) * n_samples)
+    return stored.reshape(held, n_samples)[: len(names)].astype(np.int64)
 
 
 def _compression(waveforms: Node) -> str:
@@ -142,7 +145,5 @@ def _without_calibration(rows: NDArray[np.int64], step_uv: float) -> tuple[NDArr
         return rows, "no calibration pulse was found at the end"
     if abs(levels[1] * step_uv - _PULSE_UV) > step_uv:
         stated = f"{levels[1] * step_uv:g} uV at {step_uv:g} uV a step"
-        raise MalformedHeader(
-            f"{_FORMAT}: a calibration pulse of {stated}; expected 1000 uV, so the resolution is wrong"
-        )
+        raise MalformedHeader(f"{_FORMAT}: a calibration pulse of {stated}; expected 1000 uV: the resolution is wrong")
     return rows[:, :end], f"the last {pulse.size} samples, a calibration pulse of 1 mV, were left out"

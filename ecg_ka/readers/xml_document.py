@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 
-from ecg_ka.errors import ForeignReference, RecordTooLarge, TruncatedFile, UnreadableRecord
+from ecg_ka.errors import RecordTooLarge, TruncatedFile, UnreadableRecord
 from ecg_ka.readers.limits import MAX_XML_BYTES, MAX_XML_DEPTH, MAX_XML_MARKS, check_bytes
 from ecg_ka.readers.xml_node import Node
 
@@ -39,9 +39,8 @@ def parse(data: bytes, what: str) -> Node:
     Raises:
         RecordTooLarge: more bytes, elements, attributes or depth than the limits allow, all but the last seen before it
             is parsed.
-        ForeignReference: it takes something from outside.
         TruncatedFile: it ends within an element.
-        UnreadableRecord: it declares entities or a DTD of its own, or is no XML.
+        UnreadableRecord: it declares entities or a DTD of its own, wherever they come from, or is no XML.
     """
     import defusedxml
     from defusedxml.ElementTree import DefusedXMLParser
@@ -56,8 +55,6 @@ def parse(data: bytes, what: str) -> Node:
     try:
         parser.feed(data)
         return Node(parser.close(), what)
-    except defusedxml.ExternalReferenceForbidden:
-        raise ForeignReference(f"{what}: it takes content from elsewhere, which is never fetched") from None
     except defusedxml.DefusedXmlException:
         raise UnreadableRecord(f"{what}: it declares entities or a DTD of its own; expected plain elements") from None
     except ParseError as error:

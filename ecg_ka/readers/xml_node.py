@@ -111,6 +111,17 @@ class Node:
         except (binascii.Error, ValueError):
             raise UnreadableRecord(f"{self.place}: the samples are not in base64. Export it again.") from None
 
+    def packed_samples(self) -> NDArray[np.int16]:
+        """The samples (n,) of a text in base64, two bytes each, the low one first.
+
+        Raises:
+            NoSamples, UnreadableRecord: as :meth:`packed`, or an odd number of bytes.
+        """
+        data = self.packed()
+        if len(data) % 2:
+            raise UnreadableRecord(f"{self.place}: {len(data)} bytes; expected two a sample. Export it again.")
+        return np.frombuffer(data, dtype="<i2")
+
     def _samples_text(self) -> str:
         text = self.element.text or ""
         if not text.strip():
@@ -119,4 +130,4 @@ class Node:
 
     def at(self, place: str) -> Node:
         """The same element, whose messages name ``place`` too."""
-        return Node(self.element, f"{self.place}, {place}")
+        return Node(self.element, f"{self.place}, {place[:80]}")

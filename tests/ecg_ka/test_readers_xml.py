@@ -31,6 +31,7 @@ MUSE = muse(muse_waveform(EIGHT))
 STRIP = cardiosoft(TWELVE)
 DISCLOSURE = cardiosoft(TWELVE, full_disclosure=True)
 PHILIPS = philips(TWELVE)
+PHILIPS_PLAIN = philips(TWELVE[:, :999], compressed=False)
 AECG = aecg(aecg_series(TWELVE))
 
 STEPS_UV = {"muse": (MUSE, 4.88), "strip": (STRIP, 5), "disclosure": (DISCLOSURE, 5), "xli": (PHILIPS, 5)} | {
@@ -209,6 +210,26 @@ REFUSED: dict[str, tuple[bytes, dict[str, str], type[errors.EcgError], str]] = {
     "philips: duration": (PHILIPS, {'channel="2400"': 'channel="2600"'}, errors.TruncatedFile, "XLI lead 1"),
     "philips: shorter": (PHILIPS, {'channel="2400"': 'channel="2000"'}, errors.UnreadableRecord, "expected 2000"),
     "philips: a day": (PHILIPS, {'channel="2400"': 'channel="9e9"'}, errors.RecordTooLarge, "3600 s"),
+    "philips: for ever": (PHILIPS, {'channel="2400"': 'channel="1e308"'}, errors.RecordTooLarge, "3600 s"),
+    "philips: 1e308 Hz": (
+        PHILIPS,
+        {"rate>500": "rate>1e308", 'samplespersecond="500"': ""},
+        errors.InvalidSamplingRate,
+        "1e",
+    ),
+    "philips: five leads": (
+        *(PHILIPS, {" aVF V1 V2 V3 V4 V5 V6": "", 'leads="12"': 'leads="5"'}),
+        *(errors.MalformedHeader, "expected I II III aVR"),
+    ),
+    "philips: another order": (
+        PHILIPS,
+        {"aVL aVF": "aVF aVL"},
+        errors.MalformedHeader,
+        "expected I II III aVR aVL aVF",
+    ),
+    "philips: half a sample": (
+        *(PHILIPS_PLAIN, {"AAAA\n</parsed": "AAA=\n</parsed"}, errors.UnreadableRecord, "two a sample"),
+    ),
     "philips: no duration": (PHILIPS, {'channel="2400"': 'channel="0"'}, errors.NoSamples, "duration"),
     "philips: backwards": (PHILIPS, {'channel="2400"': 'channel="-5"'}, errors.NoSamples, "duration"),
     "philips: no resolution": (PHILIPS, {"resolution": "x"}, errors.MalformedHeader, "resolution"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 import tracemalloc
@@ -188,6 +189,7 @@ FIELDS = [
     b"0",
     b"-1",
     b"1e400",
+    b"1e300",
     b"nan",
     b"9" * 30,
     b"&lt;",
@@ -214,10 +216,10 @@ def _damaged(draw: st.DrawFn, data: bytes) -> bytes:
         match draw(st.sampled_from(["bit", "field", "splice", "cut"])):
             case "bit" if data:
                 data = data[:at] + bytes([data[at] ^ 1 << draw(st.integers(0, 7))]) + data[at + 1 :]
-            case "field":
-                start = data.find(draw(st.sampled_from([b">", b'"', b" "])), at) + 1
-                end = data.find(draw(st.sampled_from([b"<", b'"', b" "])), start)
-                data = data[:start] + draw(st.sampled_from(FIELDS)) + data[max(start, end) :]
+            case "field" if marks := [match.end() for match in re.finditer(rb'[>"]', data)]:
+                start = draw(st.sampled_from(marks))
+                end = re.compile(rb'[<"]|\Z').search(data, start)
+                data = data[:start] + draw(st.sampled_from(FIELDS)) + data[end.start() if end else start :]
             case "splice":
                 start = draw(st.integers(0, len(data)))
                 data = data[:at] + data[start : start + draw(st.integers(0, 400))] + data[at:]
