@@ -25,6 +25,15 @@ MAX_DICOM_BYTES = 6_000_000
 MAX_DICOM_ITEMS = 20_000
 """Sequence items in a DICOM file: each becomes an object of 1.5 kB. A 12-lead ECG holds some hundred."""
 
+MAX_XML_BYTES = 8_000_000
+"""XML: ten seconds of 12 leads take 0.5 MB as decimal numbers, 1 MB in UTF-16."""
+
+MAX_XML_MARKS = 200_000
+"""``<`` and ``=`` in XML, each: no more tags and no more attributes can be in it. An ECG holds some thousand."""
+
+MAX_XML_DEPTH = 64
+"""Elements within elements: an aECG has 15."""
+
 MAX_FILES = 64
 """Files in a folder, an upload or an archive."""
 

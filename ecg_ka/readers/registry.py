@@ -6,7 +6,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ecg_ka.errors import EmptyFile, UnknownFormat, UnreadableRecord
-from ecg_ka.readers import archive, csv_text, dicom, json_text, npy, wfdb_header, wfdb_record
+from ecg_ka.readers import (
+    aecg,
+    archive,
+    cardiosoft,
+    csv_text,
+    dicom,
+    json_text,
+    muse,
+    npy,
+    philips,
+    wfdb_header,
+    wfdb_record,
+)
 from ecg_ka.readers.files import Files
 from ecg_ka.readers.given import Given
 from ecg_ka.record import EcgRecord
@@ -24,6 +36,10 @@ class Format:
 FORMATS = (
     Format(dicom.WHAT, dicom.recognises, dicom.read),
     Format(npy.WHAT, npy.recognises, npy.read),
+    Format(muse.WHAT, muse.recognises, muse.read),
+    Format(cardiosoft.WHAT, cardiosoft.recognises, cardiosoft.read),
+    Format(philips.WHAT, philips.recognises, philips.read),
+    Format(aecg.WHAT, aecg.recognises, aecg.read),
     Format(json_text.WHAT, json_text.recognises, json_text.read),
     Format(wfdb_record.WHAT, wfdb_record.recognises, wfdb_record.read),
     Format(csv_text.WHAT, csv_text.recognises, csv_text.read),
