@@ -15,7 +15,7 @@ __all__ = ["read"]
 
 
 def read(
-    source: str | Path | bytes | Mapping[str, bytes],
+    source: str | Path | bytes | bytearray | memoryview | Mapping[str, bytes],
     *,
     fs_hz: float | None = None,
     units: str | None = None,
@@ -42,9 +42,9 @@ def read(
         return kind.read(files, given)
 
 
-def _contents(source: str | Path | bytes | Mapping[str, bytes]) -> Mapping[str, bytes]:
-    if isinstance(source, bytes):
-        return intake.from_bytes(source)
+def _contents(source: str | Path | bytes | bytearray | memoryview | Mapping[str, bytes]) -> Mapping[str, bytes]:
+    if isinstance(source, bytes | bytearray | memoryview):
+        return intake.from_bytes(bytes(source))
     if isinstance(source, Mapping):
-        return intake.from_upload(source)
+        return intake.from_upload({name: bytes(data) for name, data in source.items()})
     return intake.from_path(Path(source))

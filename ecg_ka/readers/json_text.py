@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ecg_ka.errors import InvalidSamplingRate, MalformedHeader, MissingLeads, NoSamples, TruncatedFile, UnreadableRecord
 from ecg_ka.readers.files import Files
-from ecg_ka.readers.given import Given
+from ecg_ka.readers.given import AGE_NOT_UNDERSTOOD, Given
 from ecg_ka.readers.limits import MAX_JSON_BYTES, check_bytes, check_channels, check_samples
 from ecg_ka.readers.matrix import lay_out, to_record
 from ecg_ka.record import EcgRecord, Source
@@ -37,7 +37,7 @@ def read(files: Files, given: Given) -> EcgRecord:
     check_bytes(len(files.data), MAX_JSON_BYTES, "the JSON")
     content = _object(files.data)
     key = _signal_key(content)
-    names = _names(content)
+    names, age = _names(content), _age(content)
     return to_record(
         lay_out(_table(content[key], key), given.leads if names is None else given.names(names)),
         fs_hz=given.sampling_rate(_rate(content)),
@@ -46,14 +46,15 @@ def read(files: Files, given: Given) -> EcgRecord:
             format="JSON",
             sha256=sha256(files.data).hexdigest(),
             units_in=_SIGNALS[key],
-            age_years=_age(content),
+            age_years=age,
+            notes=() if age is not None or content.get("age_years") is None else (AGE_NOT_UNDERSTOOD,),
         ),
     )
 
 
 def _object(data: bytes) -> dict[str, Any]:
     try:
-        content = json.loads(data)
+        content = json.loads(data, object_pairs_hook=_each_key_once)
     except json.JSONDecodeError as error:
         if error.pos >= len(error.doc.rstrip()):
             raise TruncatedFile("the JSON ends too early. Send the whole file.") from None
@@ -65,6 +66,15 @@ def _object(data: bytes) -> dict[str, Any]:
     unknown = sorted(set(content) - _KEYS)
     if unknown:
         raise MalformedHeader(f"unknown JSON keys {str(unknown)[:120]}; expected {', '.join(sorted(_KEYS))}")
+    return content
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in content:
+            raise MalformedHeader(f"the key {key[:40]!r} stands twice in the JSON; expected each key once")
+        content[key] = value
     return content
 
 

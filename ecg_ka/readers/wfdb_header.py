@@ -18,6 +18,7 @@ from ecg_ka.errors import (
     NoSamples,
     RecordTooLarge,
 )
+from ecg_ka.readers.given import AGE_NOT_UNDERSTOOD
 from ecg_ka.readers.limits import (
     MAX_CHANNELS,
     MAX_DURATION_S,
@@ -43,6 +44,7 @@ _DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE | re.
 _RECORD_LINE = re.compile(r"[^\s,;<>{}\"]+[ \t]+[+-]?\d+([ \t]+(nan|inf|[+-]?[\d.])[^,;]*)?", re.IGNORECASE)
 _FORMAT = re.compile(r"(?P<format>\d+)(?:x(?P<per_frame>[^:+]*))?(?::(?P<skew>[^+]*))?(?:\+(?P<offset>.*))?")
 _GAIN = re.compile(r"(?P<gain>[^(/]+)(?:\((?P<baseline>[^)]*)\))?(?:/(?P<unit>\S+))?")
+_SOME_AGE = re.compile(r"#\s*<?age\b(?!>?\s*[:=]?\s*(nan|unknown|<|$))", re.IGNORECASE)
 _LONGEST_COMMENT = 200  # of a comment that is searched: the time of a search grows with its square
 _AGE = re.compile(r"#\s*<?age>?\s*(?:[:=]\s*)?(\d{1,3}(?:\.\d+)?)\s*(?:y|yrs?|years?)?[,;]?(?!\S)", re.IGNORECASE)
 
@@ -73,6 +75,7 @@ class Header:
     signals: tuple[Signal, ...]
     acquired_at: datetime | None
     age_years: float | None
+    notes: tuple[str, ...] = ()
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -135,7 +138,8 @@ def parse(data: bytes) -> Header:
         n_frames=_n_frames(tokens[3]) if len(tokens) > 3 else None,
         signals=tuple(_signal(line, number) for number, line in enumerate(signal_lines)),
         acquired_at=_acquired_at(tokens[4:]),
-        age_years=_age(comments),
+        age_years=(age := _age(comments)),
+        notes=(AGE_NOT_UNDERSTOOD,) if age is None and any(map(_SOME_AGE.match, comments)) else (),
     )
     _check_files(header)
     return header
@@ -151,7 +155,8 @@ def signal_files(data: bytes) -> tuple[str, ...]:
 def _lines(data: bytes) -> tuple[list[str], list[str]]:
     """The lines with fields, at least one, and the comment lines."""
     lines = [line.strip() for line in _text(data).splitlines() if line.strip()]
-    return [line for line in lines if line[0] != "#"] or [""], [line for line in lines if line[0] == "#"]
+    comments = [line[:_LONGEST_COMMENT] for line in lines if line[0] == "#"]
+    return [line for line in lines if line[0] != "#"] or [""], comments
 
 
 def _text(data: bytes) -> str:
@@ -235,7 +240,7 @@ def _acquired_at(tokens: list[str]) -> datetime | None:
 
 
 def _age(comments: list[str]) -> float | None:
-    ages = (float(match[1]) for line in comments if (match := _AGE.match(line[:_LONGEST_COMMENT])))
+    ages = (float(match[1]) for line in comments if (match := _AGE.match(line)))
     return next((age for age in ages if 0 <= age < 120), None)
 
 

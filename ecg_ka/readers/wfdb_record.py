@@ -38,39 +38,52 @@ def read(files: Files, given: Given) -> EcgRecord:
         MalformedHeader, InvalidSamplingRate, NoSamples, NonFiniteSamples, RecordTooLarge: on the field concerned.
     """
     header = wfdb_header.parse(files.data)
+    wanted = _wanted(header)
+    _check_present(files, wanted)
+    fs_hz, n_frames = _extent(header, files, wanted, given)
+    signal_mv, altered = _millivolts(header, files, wanted, n_frames, given)
+    names = given.names([signal.name for signal in wanted])
+    return EcgRecord.from_leads(
+        signal_mv, names, fs_hz=fs_hz, source=_source(header, _identity(files, header), given, altered)
+    )
+
+
+def _wanted(header: Header) -> list[Signal]:
     wanted = [signal for signal in header.signals if canonical_lead(signal.name) is not None]
     if not wanted:
         names = ", ".join(repr(signal.name[:20]) for signal in header.signals[:15])
         raise MissingLeads(f"no standard lead among the WFDB signals ({names}); expected names such as I, II, V1")
-    _check_present(files, wanted)
+    return wanted
+
+
+def _extent(header: Header, files: Files, wanted: Sequence[Signal], given: Given) -> tuple[float, int]:
+    """Sampling rate of the leads (Hz) and frames; what the header declares is checked before the files are."""
     per_frame = _common(wanted)
-    _check_size(header, header.n_frames or 0)
     fs_hz = given.sampling_rate(None if header.fs_hz is None else header.fs_hz * per_frame)
+    _check_size(header, header.n_frames or 0)
     check_duration((header.n_frames or 0) * per_frame, fs_hz)
     n_frames = _length(header, files, wanted)
     _check_size(header, n_frames)
     check_duration(n_frames * per_frame, fs_hz)
-    signal_mv, altered = _millivolts(header, files, wanted, n_frames, given)
-    notes = _left_out(header)
+    return fs_hz, n_frames
+
+
+def _source(header: Header, identity: str, given: Given, altered: Sequence[str]) -> Source:
+    notes = [*header.notes, *_left_out(header)]
     if altered:
         notes.append(f"the checksum in the WFDB header does not match the samples of {', '.join(altered)[:80]}")
-    units = {signal.unit for signal in wanted}
+    units = {signal.unit for signal in _wanted(header)}
     units_assumed = None in units and given.units is None
     if units_assumed:
         notes.append("the WFDB header states no unit, which by header(5) means mV")
-    return EcgRecord.from_leads(
-        signal_mv,
-        given.names([signal.name for signal in wanted]),
-        fs_hz=fs_hz,
-        source=Source(
-            format="WFDB",
-            sha256=_identity(files, header),
-            units_in=", ".join(sorted(unit or "not stated" for unit in units)),
-            units_assumed=units_assumed,
-            acquired_at=header.acquired_at,
-            age_years=header.age_years,
-            notes=tuple(notes),
-        ),
+    return Source(
+        format="WFDB",
+        sha256=identity,
+        units_in=", ".join(sorted(unit or "not stated" for unit in units)),
+        units_assumed=units_assumed,
+        acquired_at=header.acquired_at,
+        age_years=header.age_years,
+        notes=tuple(notes),
     )
 
 
@@ -141,7 +154,9 @@ def _scaled(signal: Signal, samples: NDArray[np.integer], given: Given) -> NDArr
 
 def _as_written(signal: Signal, samples: NDArray[np.integer]) -> bool:
     """Whether the checksum is right; where the first sample is another too, these are the samples of another record."""
-    if signal.checksum is None or (int(samples.sum(dtype=np.int64)) - signal.checksum) % 2**16 == 0:
+    if signal.checksum is None or (signal.checksum == 0 and not signal.initial):  # 0 and 0 are placeholders
+        return True
+    if (int(samples.sum(dtype=np.int64)) - signal.checksum) % 2**16 == 0:
         return True
     # format 8 stores differences: its first sample follows from the header
     if signal.checksum != 0 and signal.format != 8 and samples[0] != signal.initial:

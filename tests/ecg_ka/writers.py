@@ -17,11 +17,14 @@ FS_HZ = 500.0
 
 
 def counts_uv(n: int = 1000, n_leads: int = 12, seed: int = 7) -> NDArray[np.int16]:
-    """An ECG-like table (n_leads, n) in whole microvolts."""
+    """An ECG-like table (n_leads, n) in whole microvolts; rows 3 to 6 follow from rows 1 and 2, to 1 microvolt."""
     rng = np.random.default_rng(seed)
     time_s = np.arange(n) / FS_HZ
     beat = 900 * np.exp(-(((time_s % 0.8) - 0.3) ** 2) / 2e-4)
     rows = rng.uniform(-1, 1, (n_leads, 1)) * beat + rng.normal(0, 12, (n_leads, n))
+    if n_leads > 2:
+        one, two = np.rint(rows[:2])
+        rows[2:6] = np.stack([two - one, -(one + two) / 2, one - two / 2, two - one / 2])[: n_leads - 2]
     counts: NDArray[np.int16] = np.rint(rows).astype(np.int16)
     return counts
 
