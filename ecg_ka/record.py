@@ -31,7 +31,7 @@ def canonical_lead(name: str) -> str | None:
     """The standard name of a lead as files spell it (``"AVR"``, ``"Lead II"``, ``"v1"``, ``"C1"``,
     ``"DII"``), or None for anything that is not one of the 12 standard leads."""
     key = name.strip().upper()
-    for prefix in ("MDC_ECG_LEAD_", "ECG LEAD ", "LEAD ", "LEAD-", "LEAD_", "ECG "):
+    for prefix in ("MDC_ECG_LEAD_", "ECG LEAD ", "LEAD ", "LEAD-", "LEAD_", "ECG ", "EKG "):
         key = key.removeprefix(prefix)
     return _CANONICAL.get(key.strip())  # "-aVR" is aVR upside down, "I-II" a difference: neither is a lead
 

@@ -23,14 +23,16 @@ def read(
 ) -> EcgRecord:
     """One ECG from a file, a folder that holds one, the bytes of a file, or uploaded files by name.
 
-    The format is known by the content, never by the name: DICOM, WFDB (header and signal files), CSV, ``.npy``, JSON,
-    or a zip of one of them. A ``.hea`` path brings the signal files beside it, a ``.dat`` path its header.
+    The format is known by the content, never by the name: DICOM, SCP-ECG, EDF, ISHNE, WFDB (header and signal files,
+    or segments), CSV, ``.npy``, ``.npz``, ``.mat``, JSON, or a zip of one of them. A ``.hea`` path brings the files
+    beside it that it names, a ``.dat`` path its header.
 
     ``fs_hz``, ``units`` (``"mV"``, ``"uV"``, ``"V"``) and ``leads`` (one name a channel) are for files that do not say
     these themselves. Nothing overrides what a file states: another value is refused.
 
     The record's ``source.sha256`` is that of the bytes that were read: of the file; of a WFDB header followed by its
-    signal files in the header's order; of the file inside a zip. So one ECG keeps one identity however it is packed.
+    signal files in the header's order; of the arrays that are used of an ``.npz``; of the file inside a zip. So one
+    ECG keeps one identity however it is packed.
 
     Raises:
         UnreadableRecord: and its subclasses, when the bytes are not what their format promises.

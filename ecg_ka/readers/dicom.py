@@ -24,8 +24,9 @@ from ecg_ka.errors import (
     TruncatedFile,
     UnreadableRecord,
 )
+from ecg_ka.readers.ages import AGE_NOT_UNDERSTOOD, plausible_age
 from ecg_ka.readers.files import Files
-from ecg_ka.readers.given import AGE_NOT_UNDERSTOOD, Given, known_unit, mv_per
+from ecg_ka.readers.given import Given, known_unit, mv_per
 from ecg_ka.readers.limits import (
     MAX_DICOM_BYTES,
     MAX_DICOM_ITEMS,
@@ -58,7 +59,7 @@ _LEAD_CODE = re.compile(r"(?:5\.6\.3-9-|2:)(\d+)")
 _LONGEST_NAME = 128  # of a channel that is searched
 _BY_WHOM = re.compile(r"\((einthoven|goldberger|wilson)\)", re.IGNORECASE)
 _INVERTED = re.compile(r"^\s*(\(\s*)?[-\u2212]|invert|negat|revers", re.IGNORECASE)
-_LEAD_BY_CODE = {
+LEAD_BY_CODE = {
     **dict(enumerate(("I", "II", "V1", "V2", "V3", "V4", "V5", "V6"), start=1)),
     **dict(enumerate(("III", "aVR", "aVL", "aVF"), start=61)),
 }
@@ -245,7 +246,7 @@ def _lead_name(channel: Any) -> str:
 
 def _known_lead(word: str) -> str | None:
     code = _LEAD_CODE.fullmatch(word.strip())
-    return _LEAD_BY_CODE.get(int(code[1])) if code else canonical_lead(_BY_WHOM.sub("", word[:_LONGEST_NAME]))
+    return LEAD_BY_CODE.get(int(code[1])) if code else canonical_lead(_BY_WHOM.sub("", word[:_LONGEST_NAME]))
 
 
 def _device(dataset: Any) -> str | None:
@@ -267,5 +268,4 @@ def _acquired_at(dataset: Any) -> datetime | None:
 
 def _age(dataset: Any) -> float | None:
     match = re.fullmatch(r"(\d{1,3})([YMWD])", str(dataset.get("PatientAge") or "").strip()[:8])
-    age = None if match is None else int(match[1]) * _AGE_IN_YEARS[match[2]]
-    return age if age is not None and 0 <= age < 120 else None
+    return None if match is None else plausible_age(int(match[1]) * _AGE_IN_YEARS[match[2]])

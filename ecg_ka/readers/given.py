@@ -13,9 +13,6 @@ _UNITS = {"NV": "nV", "UV": "uV", "MV": "mV", "V": "V", "MICROVOLT": "uV", "MILL
 _MV_PER_UNIT = {"nV": 1e-6, "uV": 1e-3, "mV": 1.0, "V": 1e3}
 _MICRO_SIGNS = str.maketrans({"\u00b5": "u", "\u03bc": "u", "\u039c": "u"})  # micro sign, Greek mu, its capital
 
-AGE_NOT_UNDERSTOOD = "the age in the file was not understood and was left out; expected 0 to 120 years"
-"""The note of a record whose file states an age that is no age."""
-
 _SAME_RATE = 1e-3
 """Two sampling rates that differ by less, relatively, are one: time columns are rounded."""
 

@@ -42,7 +42,7 @@ def from_upload(contents: Mapping[str, bytes]) -> Mapping[str, bytes]:
 def from_path(path: Path) -> Mapping[str, bytes]:
     """The file at ``path``, the files beside it that belong to it, or all files of a folder (not of its subfolders).
 
-    Beside a WFDB header stand the signal files that it names; beside a signal file its header.
+    Beside a WFDB header stand the signal files or segments that it names; beside a signal file its header.
 
     Raises:
         UnreadableRecord: there is no such file, or it is not a regular file.
@@ -67,11 +67,16 @@ def _with_companions(path: Path, data: bytes) -> Mapping[str, bytes]:
         if header is None or not wfdb_header.recognises(header) or path.name not in wfdb_header.signal_files(header):
             return contents
         contents[path.with_suffix(".hea").name] = data = header
-    if wfdb_header.recognises(data):
-        for name in wfdb_header.signal_files(data):
-            content = contents.get(name) or _beside_or_none(path.parent, name, _room(contents))
-            if content is not None:
-                contents[name] = content
+    headers = [data] if wfdb_header.recognises(data) else []
+    for header in headers:  # grows by the headers of segments
+        for name in wfdb_header.signal_files(header):
+            content = None if name in contents else _beside_or_none(path.parent, name, _room(contents))
+            if content is None:
+                continue
+            contents[name] = content
+            _check_total(contents)
+            if wfdb_header.recognises_segments(header):
+                headers.append(content)
     return contents
 
 

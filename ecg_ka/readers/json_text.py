@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_ka.errors import InvalidSamplingRate, MalformedHeader, MissingLeads, NoSamples, TruncatedFile, UnreadableRecord
+from ecg_ka.readers.ages import AGE_NOT_UNDERSTOOD, plausible_age
 from ecg_ka.readers.files import Files
-from ecg_ka.readers.given import AGE_NOT_UNDERSTOOD, Given
+from ecg_ka.readers.given import Given
 from ecg_ka.readers.limits import MAX_JSON_BYTES, check_bytes, check_channels, check_samples
 from ecg_ka.readers.matrix import lay_out, to_record
 from ecg_ka.record import EcgRecord, Source
@@ -110,7 +111,7 @@ def _age(content: dict[str, Any]) -> float | None:
         age = int(age)
     if isinstance(age, bool) or not isinstance(age, int | float):
         return None
-    return float(age) if 0 <= age < 120 else None
+    return plausible_age(float(age)) if age < 1000 else None
 
 
 def _table(rows: object, key: str) -> NDArray[np.float64]:

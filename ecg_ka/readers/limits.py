@@ -22,6 +22,9 @@ MAX_DICOM_BYTES = 6_000_000
 MAX_DICOM_ITEMS = 20_000
 """Sequence items in a DICOM file: each becomes an object of 1.5 kB. A 12-lead ECG holds some hundred."""
 
+MAX_SCP_BYTES = 400_000
+"""SCP-ECG is unpacked bit by bit, at about a microsecond each. Ten seconds take 20 kB packed, 240 kB as they are."""
+
 MAX_FILES = 64
 """Files in a folder, an upload or an archive."""
 

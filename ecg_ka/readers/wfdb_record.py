@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 
 import numpy as np
@@ -38,14 +39,29 @@ def read(files: Files, given: Given) -> EcgRecord:
         MalformedHeader, InvalidSamplingRate, NoSamples, NonFiniteSamples, RecordTooLarge: on the field concerned.
     """
     header = wfdb_header.parse(files.data)
+    rows = decoded(files, header, given)
+    source = source_of(header, identity(files, header), given, rows.altered)
+    return EcgRecord.from_leads(rows.signal_mv, given.names(rows.names), fs_hz=rows.fs_hz, source=source)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """Leads (L, n) in mV, and which of them have another checksum than the header says."""
+
+    names: tuple[str, ...]
+    signal_mv: NDArray[np.float32]
+    fs_hz: float
+    altered: tuple[str, ...]
+
+
+def decoded(files: Files, header: Header, given: Given) -> Rows:
+    """The standard leads of one header; errors as :func:`read`."""
     wanted = _wanted(header)
     _check_present(files, wanted)
     fs_hz, n_frames = _extent(header, files, wanted, given)
     signal_mv, altered = _millivolts(header, files, wanted, n_frames, given)
-    names = given.names([signal.name for signal in wanted])
-    return EcgRecord.from_leads(
-        signal_mv, names, fs_hz=fs_hz, source=_source(header, _identity(files, header), given, altered)
-    )
+    names = tuple(signal.name for signal in wanted)
+    return Rows(names=names, signal_mv=signal_mv, fs_hz=fs_hz, altered=tuple(altered))
 
 
 def _wanted(header: Header) -> list[Signal]:
@@ -68,17 +84,18 @@ def _extent(header: Header, files: Files, wanted: Sequence[Signal], given: Given
     return fs_hz, n_frames
 
 
-def _source(header: Header, identity: str, given: Given, altered: Sequence[str]) -> Source:
+def source_of(header: Header, sha256_of_files: str, given: Given, altered: Sequence[str]) -> Source:
+    """Where the standard leads of one header come from."""
     notes = [*header.notes, *_left_out(header)]
     if altered:
         notes.append(f"the checksum in the WFDB header does not match the samples of {', '.join(altered)[:80]}")
-    units = {signal.unit for signal in _wanted(header)}
+    units = {signal.unit for signal in header.signals if canonical_lead(signal.name) is not None}
     units_assumed = None in units and given.units is None
     if units_assumed:
         notes.append("the WFDB header states no unit, which by header(5) means mV")
     return Source(
         format="WFDB",
-        sha256=identity,
+        sha256=sha256_of_files,
         units_in=", ".join(sorted(unit or "not stated" for unit in units)),
         units_assumed=units_assumed,
         acquired_at=header.acquired_at,
@@ -172,7 +189,8 @@ def _left_out(header: Header) -> list[str]:
     return [f"channel {name[:40]!r} is not a standard lead and was left out" for name in others]
 
 
-def _identity(files: Files, header: Header) -> str:
+def identity(files: Files, header: Header) -> str:
+    """The SHA-256 of a header followed by its signal files."""
     digest = sha256(files.data)
     for file in header.files:
         digest.update(files.contents.get(file, b""))
