@@ -49,12 +49,9 @@ def read(files: Files, given: Given) -> EcgRecord:
     start = _HEADER + text_size
     if not _HEADER <= start <= len(data):
         raise MalformedHeader(f"a text block of {text_size} bytes in an ISHNE file of {len(data)}. Export it again.")
-    n_leads, *codes = struct.unpack_from("<13h", data, 156)
-    if not 1 <= n_leads <= _MAX_LEADS:
-        raise MalformedHeader(f"{n_leads} leads in the ISHNE header; expected 1 to {_MAX_LEADS}")
-    names = [_LEADS.get(code, f"ISHNE lead {code}") for code in codes[:n_leads]]
+    names = _names(data)
     fs_hz = given.sampling_rate(_rate(data))
-    frames, notes = _frames(data, start, n_leads)
+    frames, notes = _frames(data, start, len(names))
     check_samples(frames.size)
     check_duration(len(frames), fs_hz)
     signal_mv = _millivolts(frames, names, data)
@@ -69,6 +66,13 @@ def read(files: Files, given: Given) -> EcgRecord:
         notes=(*notes, *_altered(data, start)),
     )
     return EcgRecord.from_leads(signal_mv, given.names(names), fs_hz=fs_hz, source=source)
+
+
+def _names(data: bytes) -> list[str]:
+    n_leads, *codes = struct.unpack_from("<13h", data, 156)
+    if not 1 <= n_leads <= _MAX_LEADS:
+        raise MalformedHeader(f"{n_leads} leads in the ISHNE header; expected 1 to {_MAX_LEADS}")
+    return [_LEADS.get(code, f"ISHNE lead {code}") for code in codes[:n_leads]]
 
 
 def _rate(data: bytes) -> float:

@@ -65,7 +65,7 @@ def read(files: Files, given: Given) -> EcgRecord:
     """The rhythm of an SCP-ECG file: each lead by its code, in the multiplier (nV) that the file states.
 
     Raises:
-        UnreadableRecord: no rhythm in it, or packed in a way that is not read.
+        UnreadableRecord: no rhythm in it, packed in a way that is not read, or altered.
         MalformedHeader, TruncatedFile, RecordTooLarge, InvalidSamplingRate, MissingLeads: as named.
     """
     check_bytes(len(files.data), MAX_SCP_BYTES, "the SCP-ECG file")
@@ -74,6 +74,7 @@ def read(files: Files, given: Given) -> EcgRecord:
     rhythm = _rhythm(sections)
     fs_hz = given.sampling_rate(1e6 / rhythm.interval_us)
     check_duration(rhythm.n_samples, fs_hz)
+    _check_intact(sections, rhythm)
     signal_mv = _decoded(sections, rhythm)
     given.unit("uV")
     facts = _tags(sections.get(_PATIENT, b"")[_HEADER:])
@@ -161,6 +162,14 @@ def _check_reference(sections: dict[int, bytes], n_leads: int, duration_s: float
     check_samples(n_leads * length_ms * 1000 // interval_us)
     if n_beats > _MOST_BEATS_A_SECOND * (duration_s + 1):
         raise RecordTooLarge(f"{n_beats} beats in {duration_s:.0f} s of the SCP-ECG file; expected a heart's rhythm")
+
+
+def _check_intact(sections: dict[int, bytes], rhythm: _Rhythm) -> None:
+    """Samples are stored as differences: one bit that changed alters all that follow it. 0 stands for no checksum."""
+    for id_ in rhythm.needed:
+        stored = int.from_bytes(sections[id_][:2], "little")
+        if stored not in (0, binascii.crc_hqx(sections[id_][2:], 0xFFFF)):
+            raise UnreadableRecord(f"section {id_} of the SCP-ECG file was altered: another checksum. Export it again.")
 
 
 def _decoded(sections: dict[int, bytes], rhythm: _Rhythm) -> NDArray[np.float64]:

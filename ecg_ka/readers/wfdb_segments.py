@@ -44,8 +44,9 @@ def read(files: Files, given: Given) -> EcgRecord:
     """
     whole = wfdb_header.parse_segments(files.data)
     n_frames = sum(n for _, n in whole.segments)
-    check_samples(n_frames * len(LEADS))
+    check_samples(n_frames)
     headers = {segment: _header(files, segment, whole) for segment in whole.segments if segment[0] is not None}
+    check_samples(n_frames * _widest_frame(headers))
     rows = {
         segment: wfdb_record.decoded(files, header, given) for segment, header in headers.items() if _has_leads(header)
     }
@@ -69,6 +70,12 @@ def _header(files: Files, segment: Segment, whole: Segments) -> Header:
     if None not in (header.fs_hz, whole.fs_hz) and header.fs_hz != whole.fs_hz:
         raise InvalidSamplingRate(f"{name!r} states {header.fs_hz} Hz and its record {whole.fs_hz} Hz")
     return replace(header, n_frames=n_frames, fs_hz=header.fs_hz or whole.fs_hz)
+
+
+def _widest_frame(headers: dict[Segment, Header]) -> int:
+    """Samples in a frame that holds all standard leads, at the rate of the fastest signal, or all signals there are."""
+    frames = [[signal.samples_per_frame for signal in header.signals] for header in headers.values()]
+    return max((max(sum(frame), len(LEADS) * max(frame)) for frame in frames), default=1)
 
 
 def _has_leads(header: Header) -> bool:

@@ -49,9 +49,23 @@ def test_scp_statements_that_are_damaged_keep_no_rhythm_from_being_read() -> Non
     np.testing.assert_allclose(record.signal_mv, MV, atol=1e-6)
 
 
+def test_scp_reference_beats_are_added_where_they_were_taken_out() -> None:
+    beat = counts_uv(200, seed=9)  # 400 ms, its fiducial point at sample 100
+    counts = UV.copy()
+    counts[:, 400:600] += beat
+    reference = struct.pack("<HHBB12H", 1000, 2000, 0, 0, *[400] * 12) + b"".join(
+        row.astype("<i2").tobytes() for row in beat
+    )
+    zones = struct.pack("<HHH", 400, 100, 1) + struct.pack("<HIII", 0, 401, 500, 600) + struct.pack("<II", 401, 600)
+    record = read(scp(UV, flags=0x05, sections={4: zones, 5: reference}))
+    np.testing.assert_allclose(record.signal_mv, counts * 1e-3, atol=1e-6)
+
+
 def test_scp_another_checksum_is_told() -> None:
     data = scp(UV)
     assert "checksum" in read(b"\x00\x00" + data[2:]).source.notes[0]
+    with pytest.raises(errors.UnreadableRecord, match="section 6"):
+        read(data[:-1] + b"\x55")
 
 
 SCP_HOSTILE: dict[str, tuple[dict[str, Any], type[errors.EcgError]]] = {

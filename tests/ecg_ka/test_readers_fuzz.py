@@ -43,8 +43,8 @@ SMALL: dict[str, Callable[[], bytes]] = {
     "csv": lambda: csv(np.round(UV[:3] * 1e-3, 3), time="time_s"),
     "header": lambda: header(record="a 12 500 40"),
     "zip": lambda: zipped(wfdb_pair(UV)),
-    "scp": lambda: scp(UV),
-    "scp, packed": lambda: scp(UV, packed=True),
+    "scp": lambda: scp(UV, checksums=False),
+    "scp, packed": lambda: scp(UV, packed=True, checksums=False),
     "edf": lambda: edf(UV, data_record_duration=0.08),
     "ishne": lambda: ishne(UV),
     "mat": lambda: mat(compressed=False, val=UV[:8] * 1e-3),
@@ -137,6 +137,8 @@ LARGEST: dict[str, Callable[[], bytes | dict[str, bytes]]] = {
     "format 516, packed to 100 kB": lambda: {"a.hea": _loud("516", 2_400_000), "a.dat": _flac(2_400_000)},
     "format 16 of more leads than bytes": lambda: {"a.hea": _loud("16x10000", 1000), "a.dat": bytes(1000)},
     "mat": lambda: mat(compressed=False, val=np.zeros((8, 2_490_000), np.int8)),
+    "edf": lambda: edf(np.zeros((12, 800_000), np.int16)),
+    "ishne": lambda: ishne(np.zeros((12, 800_000), np.int16)),
     "segments": lambda: {"m.hea": b"m/1000 12 20000\n" + b"a 1600\n" * 1000} | _segment(1600),
     "scp": lambda: scp(np.zeros((12, 16_000), np.int16), interval_us=200),
     "a zip of nothing but marks": lambda: b"PK\x03\x04" + b"PK\x01\x02" * 4_900_000,
@@ -148,8 +150,8 @@ def test_the_largest_files_stay_within_512_mb(name: str) -> None:
     source = LARGEST[name]()
     tracemalloc.start()
     try:
-        stated = name.startswith("scp")
-        assert read(source, fs_hz=None if stated else 20_000, units=None if stated else "mV").fs_hz >= 5000
+        stated = name in ("scp", "edf", "ishne")
+        assert read(source, fs_hz=None if stated else 20_000, units=None if stated else "mV").fs_hz >= 500
     except EcgError:
         assert name.endswith(("bytes", "marks"))
     finally:

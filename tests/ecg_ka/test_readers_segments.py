@@ -125,6 +125,13 @@ def test_segments_within_segments_are_refused(tmp_path: Path) -> None:
             read(source)
 
 
+def test_frames_of_many_samples_are_counted_before_they_are_read() -> None:
+    text = header(["II"], record="a 1 0.01", file="a.dat", storage="16x1000000")
+    files = {"m.hea": b"m/1000 1 0.01\n" + b"a 1\n" * 1000, "a.hea": text, "a.dat": bytes(2_000_000)}
+    with pytest.raises(errors.RecordTooLarge, match="12000000000 samples"):
+        read(files)
+
+
 def test_segments_of_different_rates_are_refused() -> None:
     files = {"m.hea": b"m/2 12\na 400\nb 500\n"} | _segment("a", 0, 400)
     files |= _segment("b", 400, 900, record="b 12 250 500")

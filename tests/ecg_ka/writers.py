@@ -236,7 +236,7 @@ def scp(counts: NDArray[np.integer], codes: Sequence[int] = SCP_CODES, packed: b
     rhythm += struct.pack(f"<{n_leads}H", *map(len, data)) + b"".join(data)
     patient = b"".join(struct.pack("<BH", tag, len(value)) + value for tag, value in _SCP_PATIENT) + b"\xff\x00\x00"
     sections = {1: patient, 3: leads, 6: rhythm} | ({2: struct.pack("<H", 19999)} if packed else {})
-    return _scp_file(sections | fields.get("sections", {}))
+    return _scp_file(sections | fields.get("sections", {}), fields.get("checksums", True))
 
 
 _SCP_PATIENT = (
@@ -250,19 +250,19 @@ _SCP_PATIENT = (
 )
 
 
-def _scp_file(sections: Mapping[int, bytes]) -> bytes:
+def _scp_file(sections: Mapping[int, bytes], checksums: bool) -> bytes:
     at = 6 + 16 + 10 * (1 + len(sections))
     table, body = struct.pack("<HII", 0, at - 6, 7), b""
     for number, content in sorted(sections.items()):
         table += struct.pack("<HII", number, 16 + len(content), at + len(body) + 1)
-        body += _scp_section(number, content)
-    record = struct.pack("<I", at + len(body)) + _scp_section(0, table) + body
+        body += _scp_section(number, content, checksums)
+    record = struct.pack("<I", at + len(body)) + _scp_section(0, table, checksums) + body
     return struct.pack("<H", binascii.crc_hqx(record, 0xFFFF)) + record
 
 
-def _scp_section(number: int, content: bytes) -> bytes:
+def _scp_section(number: int, content: bytes, checksum: bool) -> bytes:
     checked = struct.pack("<HIBB6x", number, 16 + len(content), 13, 13) + content
-    return struct.pack("<H", binascii.crc_hqx(checked, 0xFFFF)) + checked
+    return struct.pack("<H", binascii.crc_hqx(checked, 0xFFFF) if checksum else 0) + checked
 
 
 def _huffman(values: NDArray[np.integer]) -> bytes:
