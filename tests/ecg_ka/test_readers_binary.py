@@ -80,11 +80,11 @@ SCP_HOSTILE: dict[str, tuple[dict[str, Any], type[errors.EcgError]]] = {
     "leads that end early": ({"sections": {3: b"\x0c\x04"}}, errors.TruncatedFile),
     "a rhythm that ends early": ({"sections": {6: b"\x00"}}, errors.TruncatedFile),
     "a reference beat that is not there": ({"flags": 0x05}, errors.MalformedHeader),
-    "65,535 beats": (
+    "1000 beats in 2 s": (
         {
             "flags": 0x05,
             "sections": {
-                4: struct.pack("<HHH", 700, 1, 65535) + bytes(14 * 65535),
+                4: struct.pack("<HHH", 700, 1, 1000) + bytes(14 * 1000),
                 5: struct.pack("<HHBB", 1000, 2000, 0, 0),
             },
         },

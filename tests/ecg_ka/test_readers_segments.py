@@ -72,6 +72,16 @@ def test_packed_segments() -> None:
     np.testing.assert_allclose(read(files).signal_mv, UV.clip(-500, 500) * 1e-3, atol=1e-6)
 
 
+def test_several_samples_in_a_frame_of_a_segment() -> None:
+    files = {"m.hea": b"m/2 1 125 200\na 100\nb 100\n"}
+    for name, start in (("a", 0), ("b", 400)):
+        files[f"{name}.hea"] = header(["II"], record=f"{name} 1 125 100", file=f"{name}.dat", storage="16x4")
+        files[f"{name}.dat"] = UV[1, start : start + 400].astype("<i2").tobytes()
+    record = read(files)
+    assert record.fs_hz == 500
+    np.testing.assert_allclose(record.signal_mv[0], UV[1, :800] * 1e-3, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("lines", "files", "named"),
     [
@@ -121,7 +131,7 @@ def test_segments_within_segments_are_refused(tmp_path: Path) -> None:
     inner = {"n.hea": b"n/1 12 500 400\nm 400\n"}
     files = {"m.hea": b"m/1 12 500 400\nn 400\n"} | inner
     for source in (files, _written(tmp_path / "x", files), tmp_path / "x" / "m.hea"):
-        with pytest.raises(errors.UnreadableRecord):
+        with pytest.raises(errors.UnreadableRecord, match="2 records"):
             read(source)
 
 
