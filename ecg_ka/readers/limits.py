@@ -34,6 +34,9 @@ MAX_XML_MARKS = 200_000
 MAX_XML_DEPTH = 64
 """Elements within elements: an aECG has 15."""
 
+MAX_SCP_BYTES = 400_000
+"""SCP-ECG is unpacked bit by bit, at about a microsecond each. Ten seconds take 20 kB packed, 240 kB as they are."""
+
 MAX_FILES = 64
 """Files in a folder, an upload or an archive."""
 
