@@ -204,13 +204,14 @@ def test_unknown_or_wrong_options_are_fatal(wrong: list[str]) -> None:
 
 
 ON_A_GPU_MACHINE = """
-import importlib.abc, sys
-class Absent(importlib.abc.MetaPathFinder):
+import sys
+from importlib.machinery import PathFinder
+class Rest:
     absent = {"onnxruntime", "wfdb", "neurokit2", "pandas", "matplotlib", "pydicom", "pydantic", "typer", "fastapi"}
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in self.absent:
-            raise ModuleNotFoundError(f"{name} is not on this machine")
-sys.meta_path.insert(0, Absent())
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.partition(".")[0] in cls.absent else PathFinder.find_spec(name, path, target)
+sys.meta_path[:] = [Rest if finder is PathFinder else finder for finder in sys.meta_path]
 from pathlib import Path
 from training.cohort.simulated import SimulatedConfig, build
 from training.export import ExportConfig, export
