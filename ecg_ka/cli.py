@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -42,6 +44,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="print JSON only")]
 _LONGEST_HEADER = 2**20
 REFUSED = 2
 """Exit code when at least one file was refused."""
+NOT_WRITTEN = 1
+"""Exit code when the answer, or a part of it, could not be written."""
 
 
 @app.command()
@@ -149,12 +153,31 @@ def info(bundle: BundleFolder = SHIPPED, as_json: AsJson = False) -> None:
 
 
 def main() -> None:
-    """Run the command; an error that was foreseen ends it with one line on standard error and exit code 2."""
+    """Run the command; an error that was foreseen ends it with one line on standard error and exit code 2.
+
+    A full disk behind standard output gives one line and exit code 1. A pipe whose reader has seen enough (``| head``)
+    ends the command quietly by SIGPIPE, as it ends other tools.
+    """
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
-        app()
+        _run()
     except EcgError as error:
         print(f"ecg-ka: {error.title}: {error}", file=sys.stderr)
         sys.exit(REFUSED)
+    except OSError as error:
+        if error.filename is not None:
+            raise  # not about standard output
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is unwritten would fail again at the end
+        print(f"ecg-ka: Cannot write the answer: {error.strerror}", file=sys.stderr)
+        sys.exit(NOT_WRITTEN)
+
+
+def _run() -> None:
+    try:
+        app()
+    finally:
+        sys.stdout.flush()  # here, where a failure can still be told
 
 
 def _records(files: list[Path]) -> list[Path]:

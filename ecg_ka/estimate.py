@@ -38,8 +38,9 @@ class Region:
     """How much training data stands behind the estimate.
 
     ``name`` is many, median or few; ``training_density`` is the share of training labels per mmol/L at the estimate;
-    ``n_train_near`` counts training labels within 0.1 mmol/L of it; ``interval_reaches`` lists the regions that the
-    interval touches and ``few_shot_share`` the part of the predictive distribution that lies in few-shot regions.
+    ``n_train_near`` counts training labels, one a patient, within 0.1 mmol/L of it; ``interval_reaches`` lists the
+    regions that the interval touches and ``few_shot_share`` the part of the predictive distribution that lies in
+    few-shot regions.
     """
 
     name: str

@@ -39,7 +39,8 @@ _SENTENCES: dict[Flag, str] = {
     Flag.ESTIMATE_BEYOND_CALIBRATED: "The estimate is more extreme than the calibrated distribution "
     "supports: it differs from its median by more than 0.5 mmol/L.",
     Flag.AGE_OUT_OF_RANGE: "The file gives no age of 18 years or more; the model is meant for adults.",
-    Flag.LOW_QUALITY: "The signal quality is low in at least one lead.",
+    Flag.LOW_QUALITY: "The signal quality is low in at least one lead of the recording, be it one that the model reads "
+    "or another.",
     Flag.MISSING_LEADS: "At least one lead that the model uses is missing and was left blank.",
     Flag.IMPLAUSIBLE_AMPLITUDE: "The amplitude is implausible for a surface ECG: gain or unit in the file may be "
     "wrong.",

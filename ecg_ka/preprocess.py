@@ -82,7 +82,7 @@ def to_model_input(record: EcgRecord, spec: SignalSpec) -> ModelInput:
     n_in = min(record.signal_mv.shape[1], round(spec.duration_s * record.fs_hz))
     if n_in < round(spec.min_duration_s * record.fs_hz):
         raise TooShort(
-            f"the recording lasts {record.duration_s:.2f} s; expected at least {spec.min_duration_s:g} s, "
+            f"the recording lasts {record.duration_s:.3f} s; expected at least {spec.min_duration_s:g} s, "
             f"better {spec.duration_s:g} s. Send the whole recording."
         )
     mask = _live_leads(record, spec, n_in)

@@ -10,8 +10,8 @@ import uvicorn
 import ecg_ka
 from service import logs, settings
 from service.app import create_app
+from service.protocol import timed_headers
 
-_KEEP_ALIVE_S = 5
 _SHUTDOWN_S = 20
 
 
@@ -32,7 +32,9 @@ def main() -> int:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=_KEEP_ALIVE_S,
+        http=timed_headers(chosen.header_timeout_s),
+        limit_concurrency=chosen.max_connections + 1,  # uvicorn refuses from this number on
+        timeout_keep_alive=chosen.keep_alive_s,
         timeout_graceful_shutdown=_SHUTDOWN_S,
     )
     return 0

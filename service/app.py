@@ -53,7 +53,12 @@ def _show_example(app: FastAPI) -> None:
 
 @asynccontextmanager
 async def _lifespan(settings: Settings) -> AsyncIterator[State]:
-    yield State(settings=settings, estimator=_load(settings), gate=Gate(settings.max_concurrent))
+    yield State(
+        settings=settings,
+        estimator=_load(settings),
+        uploads=Gate(settings.max_uploads, "uploads"),
+        estimates=Gate(settings.max_concurrent, "estimates"),
+    )
 
 
 def _load(settings: Settings) -> ecg_ka.Estimator | None:

@@ -63,7 +63,7 @@ class UploadTimeout(ServiceError):
 
 
 class Overloaded(ServiceError):
-    """As many estimates as allowed are under way."""
+    """As many uploads or estimates as allowed are under way."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     title = "Overloaded"

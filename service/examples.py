@@ -23,29 +23,14 @@ def estimate() -> dict[str, Any]:
         ],
         "category": None,
         "bands": None,
-        "region": {
-            "name": "many",
-            "training_density": 0.72,
-            "n_train_near": 2160,
-            "interval_reaches": ["many", "median"],
-            "few_shot_share": 0.03,
-        },
+        "region": _region(),
         "flags": [{"name": str(flag), "sentence": flag.sentence} for flag in _RAISED],
         "abstained": False,
         "abstain_reasons": [],
         "quality": {"grade": "good", "leads": dict.fromkeys(LEADS, "good"), "heart_rate_bpm": 68.0},
         "novelty": None,
         "ecg": _ecg(),
-        "model": {
-            "name": "demo",
-            "version": "1",
-            "sha256": _SHA256,
-            "preprocessing_sha256": _SHA256,
-            "trained_on": "simulated ECGs",
-            "calibrated_on": "simulated ECGs",
-            "n_calibration": 5000,
-            "intended_use": "to show the software; no clinical use",
-        },
+        "model": _model(),
         "timing_ms": 9.5,
         "disclaimer": DISCLAIMER,
     }
@@ -59,6 +44,29 @@ def problem() -> dict[str, Any]:
         "status": 400,
         "detail": "the JSON ends too early. Send the whole file.",
         "instance": "urn:ecg-ka:request:5f0c2a9e6b7d4d0f8f6f0f3f1f2e4c11",
+    }
+
+
+def _region() -> dict[str, Any]:
+    return {
+        "name": "many",
+        "training_density": 0.72,
+        "n_train_near": 2160,
+        "interval_reaches": ["many", "median"],
+        "few_shot_share": 0.03,
+    }
+
+
+def _model() -> dict[str, Any]:
+    return {
+        "name": "demo",
+        "version": "1",
+        "sha256": _SHA256,
+        "preprocessing_sha256": _SHA256,
+        "trained_on": "simulated ECGs",
+        "calibrated_on": "simulated ECGs",
+        "n_calibration": 5000,
+        "intended_use": "to show the software; no clinical use",
     }
 
 

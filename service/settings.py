@@ -3,35 +3,65 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import ecg_ka
 
 PREFIX = "ECG_KA_"
+
+# What Kubernetes puts into every pod for a Service named ecg-ka or ecg-ka-*, as NAME=VALUE. It is ignored and not
+# refused: such a Service is not the operator's choice of a setting, and may appear while the service is running.
+_SERVICE_LINK = re.compile(
+    r"ECG_KA(_\w+)?_(SERVICE_HOST=.*|SERVICE_PORT(_\w+)?=\d+|PORT=(tcp|udp|sctp)://.*|"
+    r"PORT_\d+_(TCP|UDP|SCTP)(=(tcp|udp|sctp)://.*|_PROTO=(tcp|udp|sctp)|_PORT=\d+|_ADDR=.*))"
+)
 
 
 class SettingsError(Exception):
     """The environment holds a setting that is unknown or has no valid value."""
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Every setting of the service; frozen, and read once at the start by :func:`from_environment`."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     host: Annotated[str, Field(description="address to listen on; 0.0.0.0 for every interface")] = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535, description="TCP port to listen on")] = 8000
     bundle: Annotated[Path, Field(description="folder of the model bundle")] = ecg_ka.SHIPPED
     max_upload_mb: Annotated[float, Field(gt=0, le=1000, description="largest request body, in MB (10^6 bytes)")] = 20.0
+    max_uploads: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=1024,
+            description="bodies that arrive at a time, each in memory; one more is answered 503 with Retry-After",
+        ),
+    ] = 32
     upload_timeout_s: Annotated[float, Field(gt=0, le=3600, description="time for a body to arrive, in s")] = 30.0
     threads: Annotated[int, Field(ge=1, le=64, description="threads of the network for one estimate")] = 1
     max_concurrent: Annotated[
-        int, Field(ge=1, le=256, description="estimates under way at a time; one more is answered 503 with Retry-After")
+        int,
+        Field(
+            ge=1,
+            le=256,
+            description="estimates under way at a time; one more is answered 503 with Retry-After. "
+            "Each may take up to 0.4 GB of memory; 8 with the largest JSON took 1.1 GB",
+        ),
     ] = 8
+    max_connections: Annotated[
+        int, Field(ge=1, le=65535, description="open connections; a request on one more is answered 503")
+    ] = 256
+    header_timeout_s: Annotated[
+        float, Field(gt=0, le=3600, description="time for the headers of a request to arrive, in s")
+    ] = 10.0
+    keep_alive_s: Annotated[
+        int, Field(ge=1, le=3600, description="time that a connection stays open between requests, in s")
+    ] = 5
 
     @property
     def max_upload_bytes(self) -> int:
@@ -45,12 +75,17 @@ def from_environment() -> Settings:
     Raises:
         SettingsError: a variable that begins with ``ECG_KA_`` is unknown, or a value is not valid.
     """
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
-    unknown = sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known)
+    known = {PREFIX + name.upper(): name for name in Settings.model_fields}
+    given = {
+        name: value
+        for name, value in os.environ.items()
+        if name.upper().startswith(PREFIX) and not _SERVICE_LINK.fullmatch(f"{name}={value}")
+    }
+    unknown = sorted(name for name in given if name.upper() not in known)
     if unknown:
         raise SettingsError(f"unknown setting {', '.join(unknown)}; expected one of {', '.join(sorted(known))}")
     try:
-        return Settings()
+        return Settings.model_validate({known[name.upper()]: value for name, value in given.items() if value})
     except ValidationError as error:
         faults = (f"{PREFIX}{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors())
         raise SettingsError(f"{'; '.join(faults)}. See python -m service --help") from None

@@ -1,4 +1,4 @@
-"""What lives as long as the server: settings, the estimator, and the gate in front of it."""
+"""What lives as long as the server: settings, the estimator, and the gates in front of it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from service.settings import Settings
 
 
 class Gate:
-    """Lets ``max_concurrent`` in at a time and turns the next one away, so that memory and waiting stay bounded.
+    """Lets so many in at a time and turns the next one away, so that memory and waiting stay bounded.
 
-    It belongs to one event loop and needs no lock.
+    It belongs to one event loop and needs no lock. ``things`` names in the refusal what it counts.
     """
 
-    def __init__(self, max_concurrent: int) -> None:
-        self._free = max_concurrent
+    def __init__(self, places: int, things: str) -> None:
+        self._free = places
+        self._things = things
 
     @contextmanager
     def entered(self) -> Iterator[None]:
@@ -30,7 +31,7 @@ class Gate:
             Overloaded: none is free.
         """
         if self._free == 0:
-            raise Overloaded("as many estimates as allowed are under way; expected a free place. Try again in 1 s.")
+            raise Overloaded(f"as many {self._things} as allowed are under way. Try again in 1 s.")
         self._free -= 1
         try:
             yield
@@ -39,11 +40,16 @@ class Gate:
 
 
 class State(TypedDict):
-    """What the lifespan hands to every request; ``estimator`` is None when its bundle could not be loaded."""
+    """What the lifespan hands to every request; ``estimator`` is None when its bundle could not be loaded.
+
+    A body passes the gate ``uploads`` while it arrives and ``estimates`` once it is there: a slow sender keeps nobody
+    from an estimate.
+    """
 
     settings: Settings
     estimator: Estimator | None
-    gate: Gate
+    uploads: Gate
+    estimates: Gate
 
 
 async def loaded_estimator(request: Request) -> Estimator:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 from pydantic import ValidationError
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
@@ -49,15 +50,18 @@ class _InMemoryParser(MultiPartParser):
 
 
 async def receive_upload(request: Request, _: LoadedEstimator) -> AsyncIterator[Upload]:
-    """Take a place at the gate, read the body, and keep the place until the answer is made.
+    """Read the body, then keep a place for the estimate until the answer is made.
 
     Raises:
-        NotReady, Overloaded: before a byte of the body is read.
+        NotReady: before a byte of the body is read.
+        Overloaded: before that too, or when no place is free once the body is there.
         UnsupportedBody, MalformedBody, BodyTooLarge, UploadTimeout, InvalidRequest: as named.
     """
-    with request.state["gate"].entered():
-        _refuse_other_requests(request)
-        yield await _upload(request)
+    _refuse_other_requests(request)
+    with request.state["uploads"].entered():
+        upload = await _upload(request)
+    with request.state["estimates"].entered():
+        yield upload
 
 
 ReceivedUpload = Annotated[Upload, Depends(receive_upload)]
@@ -68,11 +72,10 @@ def _refuse_other_requests(request: Request) -> None:
         raise InvalidRequest(
             "the address holds a query; expected none. Send level, fs_hz, units and leads as form fields."
         )
-    media_type, _, options = request.headers.get("content-type", "").partition(";")
-    media_type = media_type.strip().lower()
-    if media_type != "multipart/form-data":
+    media_type, options = parse_options_header(request.headers.get("content-type"))
+    if media_type != b"multipart/form-data":
         raise UnsupportedBody("the body is not multipart/form-data; send the ECG as a form upload in the field 'file'.")
-    if "charset" in options.lower() and "utf-8" not in options.lower():
+    if options.get(b"charset", b"utf-8").lower() != b"utf-8":
         raise UnsupportedBody("the form states a charset other than utf-8; send it in utf-8.")
 
 

@@ -9,28 +9,36 @@ the same code, so its biases cancel. Only anatomy and signal are compared: nothi
 
 from __future__ import annotations
 
-import argparse
-import ast
-import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
+from ecg_ka.readers import read
 from ecg_ka.record import LEADS
 from ecg_ka.simulator import FS_HZ, CohortSpec, Preset, Prior, simulate_cohort
+from training.config import parse
+from training.ptbxl import entries
 
 Floats = NDArray[np.float64]
 
 LAST_REAL_ID = 100
-MIN_NORM_PERCENT = 80.0
 HEALTHY_MMOL_L = (3.8, 4.7)
 BEFORE, AFTER = 180, 320  # samples of the averaged beat around the R peak
 MS = 1000.0 / FS_HZ
 T_ENDS_BEFORE = 0.72  # of the interval between beats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompareConfig:
+    """Compare simulated healthy ECGs with real ones of PTB-XL, feature by feature."""
+
+    data: Path = field(metadata={"help": "folder of PTB-XL with ptbxl_database.csv"})
+    simulated: int = field(default=320, metadata={"help": "how many ECGs to simulate"})
+    seed: int = field(default=1, metadata={"help": "same seed, same simulated ECGs"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,31 +53,19 @@ class Beat:
 
 
 def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of PTB-XL")
-    parser.add_argument("--simulated", type=int, default=320, help="how many ECGs to simulate")
-    parser.add_argument("--seed", type=int, default=1)
-    arguments = parser.parse_args()
-    real = [features(x) for x in real_healthy(arguments.data)]
-    simulated = [features(x) for x in simulated_healthy(arguments.simulated, arguments.seed)]
+    """Print the table: entry point of ``python -m training.compare_simulator``."""
+    config = parse(CompareConfig)
+    real = [features(x) for x in real_healthy(config.data)]
+    simulated = [features(x) for x in simulated_healthy(config.simulated, config.seed)]
     for line in table([x for x in real if x], [x for x in simulated if x]):
         print(line)
 
 
 def real_healthy(data: Path) -> Iterator[Floats]:
     """Signals (12, n) in mV of the real ECGs."""
-    import wfdb
-
-    with (data / "ptbxl_database.csv").open() as file:
-        for row in csv.DictReader(file):
-            if (
-                int(row["ecg_id"]) <= LAST_REAL_ID
-                and ast.literal_eval(row["scp_codes"]).get("NORM", 0) >= MIN_NORM_PERCENT
-            ):
-                path = data / row["filename_hr"]
-                flat = data / "records500" / path.name  # a copy without PTB-XL's folders of thousands
-                yield wfdb.rdrecord(str(flat if flat.with_suffix(".hea").exists() else path)).p_signal.T
+    for ecg_id, entry in entries(data).items():
+        if ecg_id <= LAST_REAL_ID and entry.is_healthy:
+            yield read(entry.header_500_hz).signal_mv.astype(np.float64)
 
 
 def simulated_healthy(n: int, seed: int) -> Iterator[Floats]:

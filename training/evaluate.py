@@ -28,8 +28,9 @@ class Predicted:
 
 def predict_split(network: PotassiumNet, cohort: Cohort, split: Split) -> Predicted:
     """Run the network over a split."""
-    estimates, spreads, _ = predict(network, cohort, cohort.rows(split))
-    return Predicted(cohort.labels(split), estimates, spreads)
+    rows = cohort.rows(split)
+    estimates, spreads, _ = predict(network, cohort, rows)
+    return Predicted(cohort.labels(rows), estimates, spreads)
 
 
 def evaluate(
@@ -47,7 +48,7 @@ def evaluate(
     if reference is not None:
         l1 = predict_split(reference, cohort, Split.TEST)
         before = predict_split(reference, cohort, Split.CALIBRATION)
-        mapped = quantile_map(l1.estimates, before.estimates, cohort.labels(Split.TRAIN))
+        mapped = quantile_map(l1.estimates, before.estimates, cohort.labels(cohort.rows(Split.TRAIN)))
         out["l1"] = _both(l1.labels, l1.estimates, conformal.regions)
         out["l1_quantile_mapped"] = _both(l1.labels, mapped, conformal.regions)
     return out
@@ -83,7 +84,8 @@ def _missing_leads(network: PotassiumNet, cohort: Cohort, regions: Regions) -> d
     """MAE with 0, 1 and 2 chest leads blank, drawn at random with a fixed seed."""
     import torch
 
-    rows, labels = cohort.rows(Split.TEST), cohort.labels(Split.TEST)
+    rows = cohort.rows(Split.TEST)
+    labels = cohort.labels(rows)
     chest = [i for i, lead in enumerate(cohort.about["signal"]["leads"]) if lead.startswith("V")]
     out = {}
     for n_off in range(3):

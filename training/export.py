@@ -62,7 +62,7 @@ def export(config: ExportConfig) -> Bundle:
         provenance=_provenance(config, cohort),
         network=asdict(network.config),
         signal=_signal_spec(cohort),
-        density=LabelDensity.from_labels(cohort.labels(Split.TRAIN)),
+        density=LabelDensity.from_labels(cohort.labels(cohort.first_rows(Split.TRAIN))),
         conformal=conformal,
         wide_interval_mmol_l=_wide_interval(conformal, calibration),
         onnx=to_onnx(network, _signal_spec(cohort)),
@@ -108,13 +108,13 @@ def to_onnx(network: PotassiumNet, spec: SignalSpec) -> bytes:
 
 def _provenance(config: ExportConfig, cohort: Cohort) -> Provenance:
     about = cohort.about["about"]
-    train, calibration = cohort.labels(Split.TRAIN), cohort.labels(Split.CALIBRATION)
+    train = cohort.labels(cohort.rows(Split.TRAIN))
     return Provenance(
         name=config.name,
         version=config.version,
         is_simulated=bool(about["is_simulated"]),
         trained_on=f"{len(train)} ECGs: {about['description']}",
-        calibrated_on=f"{len(calibration)} ECGs of other patients: {about['description']}",
+        calibrated_on=f"{len(cohort.rows(Split.CALIBRATION))} ECGs of other patients: {about['description']}",
         intended_use="Research use only, not a medical device. "
         + ("Demonstrates the software; its numbers say nothing about patients." if about["is_simulated"] else ""),
         label_distribution_sha256=LabelDistribution.from_labels(train).sha256,

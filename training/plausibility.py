@@ -10,10 +10,9 @@ of a record lies from the 500 Hz one.
 
 from __future__ import annotations
 
-import ast
-import csv
 import json
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from ecg_ka.readers import read
 from ecg_ka.record import LEADS, EcgRecord, Source
 from ecg_ka.simulator import FS_HZ, CohortSpec, Preset, Prior, simulate_cohort
 from training.config import parse
+from training.ptbxl import Entry, entries, superclasses
 
 HEALTHY = "NORM>=80"
 PLAUSIBLE_MMOL_L = (3.5, 5.5)
@@ -52,16 +52,17 @@ def report(estimator: Estimator, config: PlausibilityConfig) -> str:
     by_class: dict[str, list[float]] = defaultdict(list)
     refused: Counter[str] = Counter()
     twins: list[float] = []
-    for ecg_id, classes in diagnoses(config.data).items():
+    superclass = superclasses(config.data)
+    for ecg_id, entry in entries(config.data).items():
         if not config.first <= ecg_id <= config.last:
             continue
-        found = _estimate(estimator, config.data / "records500" / f"{ecg_id:05}_hr.hea")
+        found = _estimate(estimator, entry.header_500_hz)
         if isinstance(found, str):
             refused[found] += 1
             continue
-        for name in ["all", *classes]:
+        for name in ["all", *classes(entry, superclass)]:
             by_class[name].append(found)
-        twin = _estimate(estimator, config.data / "records100" / f"{ecg_id:05}_lr.hea")
+        twin = _estimate(estimator, entry.header_100_hz)
         if isinstance(twin, float):
             twins.append(abs(twin - found))
     by_class["simulated, all"] = simulated_controls(estimator, healthy=False)
@@ -74,19 +75,10 @@ def report(estimator: Estimator, config: PlausibilityConfig) -> str:
     return "\n".join(lines)
 
 
-def diagnoses(folder: Path) -> dict[int, tuple[str, ...]]:
-    """Diagnostic superclasses by ecg_id, from statements at 50 % or more, and :data:`HEALTHY`."""
-    with (folder / "scp_statements.csv").open(newline="") as table:
-        rows = list(csv.DictReader(table))
-    superclass = {next(iter(row.values())): row["diagnostic_class"] for row in rows if row["diagnostic_class"]}
-    found = {}
-    with (folder / "ptbxl_database.csv").open(newline="") as table:
-        for row in csv.DictReader(table):
-            codes: dict[str, float] = ast.literal_eval(row["scp_codes"])
-            classes = {superclass[code] for code, share in codes.items() if code in superclass and share >= 50}
-            healthy = {HEALTHY} if codes.get("NORM", 0) >= 80 else set()
-            found[int(float(row["ecg_id"]))] = tuple(sorted(classes | healthy))
-    return found
+def classes(entry: Entry, superclass: Mapping[str, str]) -> set[str]:
+    """Diagnostic superclasses of an ECG, from statements at 50 % or more, and :data:`HEALTHY`."""
+    found = {superclass[code] for code, percent in entry.statements.items() if code in superclass and percent >= 50}
+    return found | {HEALTHY} if entry.is_healthy else found
 
 
 def simulated_controls(estimator: Estimator, *, healthy: bool) -> list[float]:

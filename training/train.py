@@ -87,7 +87,7 @@ def load_weights(network: PotassiumNet, run_folder: Path) -> None:
 
 def _trainer(config: TrainConfig, cohort: Cohort, network: PotassiumNet) -> Trainer:
     augment = augmentation_for(cohort.about["signal"]["leads"], config.augmentation)
-    objective = make_objective(config, cohort.labels(Split.TRAIN), network.n_features)
+    objective = make_objective(config, cohort.labels(cohort.rows(Split.TRAIN)), network.n_features)
     if config.head_only:
         return HeadTrainer(config, network, objective, *stored_features(network, cohort, augment, config.seed))
     return WholeTrainer(config, network, objective, cohort, augment)
@@ -99,7 +99,7 @@ def _fit(trainer: Trainer, cohort: Cohort, out: Path) -> dict[str, object]:
     best = np.inf
     for epoch in trainer.epochs():
         estimates, _, _ = predict(trainer.network, cohort, cohort.rows(Split.VALIDATION))
-        metrics = regression_metrics(cohort.labels(Split.VALIDATION), estimates, Regions())
+        metrics = regression_metrics(cohort.labels(cohort.rows(Split.VALIDATION)), estimates, Regions())
         history.append({"epoch": epoch.number, "loss": epoch.loss, "seconds": epoch.seconds, **metrics})
         print(
             f"epoch {epoch.number}: loss {epoch.loss:.4f}, MAE {metrics['mae']:.4f}, "

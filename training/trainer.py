@@ -203,7 +203,7 @@ def device_named(name: str) -> torch.device:
 
 def training_labels(cohort: Cohort) -> Tensor:
     """Labels (n,) in mmol/L of the training split."""
-    return torch.from_numpy(cohort.labels(Split.TRAIN)).float()
+    return torch.from_numpy(cohort.labels(cohort.rows(Split.TRAIN))).float()
 
 
 def spread_loss(estimate: Tensor, spread: Tensor, labels: Tensor) -> Tensor:

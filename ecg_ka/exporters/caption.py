@@ -28,15 +28,23 @@ def estimate_caption(estimate: Estimate) -> PageCaption:
         reasons = tuple(f"{reason[0].upper()}{reason[1:]}." for reason in e.abstain_reasons)
         return PageCaption(title="Potassium estimate withheld", lines=(*reasons, model), warnings=warnings)
     i = e.interval
-    title = f"K {e.potassium_mmol_l:.1f} mmol/L, {i.level:.0%} interval {i.lower:.1f}\N{EN DASH}{i.upper:.1f}"
-    probabilities = ", ".join(f"P(K {p.comparator} {p.threshold_mmol_l:.1f}) {_share(p.p)}" for p in e.probabilities)
+    number = _together(f"K {e.potassium_mmol_l:.1f} mmol/L")
+    title = f"{number}, {i.level:.0%} interval {i.lower:.1f}\N{EN DASH}{i.upper:.1f}"
+    shares = (f"P(K {p.comparator} {p.threshold_mmol_l:.1f}) {_share(p.p)}" for p in e.probabilities)
+    probabilities = ", ".join(map(_together, shares))
+    median = _together(f"{e.median_mmol_l:.1f} mmol/L")
     lines = (
-        f"Estimated from the ECG, not measured. Calibrated median {e.median_mmol_l:.1f} mmol/L; {probabilities}.",
-        f"Region: {e.region.name}-shot, {e.region.n_train_near} training ECGs within 0.1 mmol/L. "
+        f"Estimated from the ECG, not measured. Calibrated median {median}; {probabilities}.",
+        f"Region: {e.region.name}-shot, {e.region.n_train_near} training ECGs within {_together('0.1 mmol/L')}. "
         f"Signal: {e.quality.grade}.",
         model,
     )
     return PageCaption(title=title, lines=lines, warnings=warnings)
+
+
+def _together(text: str) -> str:
+    """Text that no line break may part: half of ``P(K < 3.5) = 0.05`` says something else."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _share(p: float) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import html
 import re
-import textwrap
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ecg_ka.exporters.lettering import em, wrap
 from ecg_ka.flags import Flag
 from ecg_ka.record import EcgRecord
 
@@ -26,8 +26,7 @@ _TRACE_X = _GRID_X + 15.0  # the calibration pulse stands before it
 _COLUMNS_X = tuple(_TRACE_X + column * _PANEL_S * MM_PER_S for column in range(4))
 _FOOT_H = 13.0
 _BAR_H = 7.0
-_TEXT_W = _GRID_W - 6.0
-_EM_WIDTH = 0.56  # of a character, a little above the average of the fonts named below
+_TEXT_END = _GRID_X + _GRID_W - 2.0
 
 _MOST_POINTS = 50_000  # about 550 kB of coordinates
 _DECIMATED_HZ = 250.0
@@ -109,16 +108,27 @@ def page_svg(record: EcgRecord, caption: PageCaption) -> str:
 
 
 def _clean(text: str) -> str:
-    """Text that may stand in XML, whatever a file says."""
-    return html.escape(_NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text), quote=True)
+    """Text that may stand in XML, whatever a file says; once lines are broken, any space may be an ordinary one."""
+    plain = text.replace("\N{NO-BREAK SPACE}", " ")
+    return html.escape(_NOT_XML.sub("\N{REPLACEMENT CHARACTER}", plain), quote=True)
 
 
 def _text(x: float, y: float, size: float, text: str, attributes: str = "") -> str:
     return f'<text x="{x:g}" y="{y:g}" font-size="{size:g}px" {attributes}>{_clean(text)}</text>'
 
 
-def _wrap(text: str, size: float, width: float) -> list[str]:
-    return textwrap.wrap(text, width=max(8, int(width / (size * _EM_WIDTH)))) or [""]
+def _lines(x: float, y: float, size: float, text: str, *, step: float, bold: bool = False) -> tuple[list[str], float]:
+    """Text from ``x`` to the end of the grid, its first line ``step`` below ``y``, and the y of its last line.
+
+    Each line states its width, so that one in a wider font than those named is drawn closer and stays on the page.
+    """
+    width_em = (_TEXT_END - x) / size
+    parts = []
+    for line in wrap(text, width_em, bold=bold):
+        y += step
+        fit = f'textLength="{em(line, bold=bold) * size:.2f}" lengthAdjust="spacingAndGlyphs"' if line else ""
+        parts.append(_text(x, y, size, line, f'{fit} font-weight="{"bold" if bold else "normal"}"'))
+    return parts, y
 
 
 def _head(record: EcgRecord, caption: PageCaption) -> tuple[list[str], float]:
@@ -129,18 +139,14 @@ def _head(record: EcgRecord, caption: PageCaption) -> tuple[list[str], float]:
         parts.append(_bar(y + 0.6, "DEMO MODEL \N{EN DASH} THE NUMBER SAYS NOTHING ABOUT THIS PATIENT"))
         y += _BAR_H + 0.6
     y += 2.0
-    for text, size, weight in ((caption.title, 7.5, "bold"), *((line, 3.6, "normal") for line in caption.lines)):
-        for line in _wrap(text, size, _TEXT_W):
-            y += size * 1.15
-            parts.append(_text(_GRID_X, y, size, line, f'font-weight="{weight}"'))
-        y += 0.8
+    for text, size, bold in ((caption.title, 7.5, True), *((line, 3.6, False) for line in caption.lines)):
+        lines, y = _lines(_GRID_X, y, size, text, step=size * 1.15, bold=bold)
+        parts, y = [*parts, *lines], y + 0.8
     if caption.warnings:
         frame, y = _warnings(caption.warnings, y + 1.2)
         parts += frame
-    for line in _wrap(_known(record), 3.2, _TEXT_W):
-        y += 4.4
-        parts.append(_text(_GRID_X, y, 3.2, line))
-    return parts, y + 2.5
+    known, y = _lines(_GRID_X, y, 3.2, _known(record), step=4.4)
+    return [*parts, *known], y + 2.5
 
 
 def _bar(y: float, text: str) -> str:
@@ -151,13 +157,12 @@ def _bar(y: float, text: str) -> str:
 
 def _warnings(warnings: tuple[str, ...], top: float) -> tuple[list[str], float]:
     """A framed block of sentences from ``top``, and the y of its lower edge."""
-    y, parts = top + 0.8, []
+    y = top + 0.8
+    parts: list[str] = []
     for warning in warnings:
-        for number, line in enumerate(_wrap(warning, 3.5, _TEXT_W - 8.0)):
-            y += 4.2
-            if number == 0:
-                parts.append(_text(_GRID_X + 2.2, y, 3.5, "!", 'font-weight="bold"'))
-            parts.append(_text(_GRID_X + 5.0, y, 3.5, line, 'font-weight="bold"'))
+        parts.append(_text(_GRID_X + 2.2, y + 4.2, 3.5, "!", 'font-weight="bold"'))
+        lines, y = _lines(_GRID_X + 5.0, y, 3.5, warning, step=4.2, bold=True)
+        parts += lines
     bottom = y + 2.0
     frame = (
         f'<rect x="{_GRID_X:g}" y="{top:g}" width="{_GRID_W:g}" height="{bottom - top:g}" fill="#fff" stroke="#000" '

@@ -30,7 +30,6 @@ def backward_big_batch(
             outputs.append(model(chunk))
         for buffer, before in zip(model.buffers(), buffers, strict=True):
             buffer.copy_(before)
-    torch.clear_autocast_cache()  # holds weights without graph
     predictions = torch.cat(outputs).requires_grad_()
     value = loss(predictions, labels)
     torch.autograd.backward(value)

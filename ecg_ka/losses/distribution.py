@@ -71,7 +71,7 @@ class LabelDistribution:
         grid = np.linspace(start, end, max(2, int(np.ceil(_CELLS_PER_BANDWIDTH * (end - start) / bandwidth)) + 1))
         sources = (values, *(2 * bound - values for bound in (low, high) if np.isfinite(bound)))
         cdf = np.array([sum(counts @ ndtr((y - source) / bandwidth) for source in sources) for y in grid])
-        return cls._scaled(cdf - cdf[0], grid)
+        return cls._scaled(np.maximum.accumulate(cdf - cdf[0]), grid)  # rounding may descend where there is nothing
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Sequence[float]]) -> LabelDistribution:

@@ -15,7 +15,7 @@ __all__ = ["read"]
 
 
 def read(
-    source: str | Path | bytes | Mapping[str, bytes],
+    source: str | Path | bytes | bytearray | memoryview | Mapping[str, bytes],
     *,
     fs_hz: float | None = None,
     units: str | None = None,
@@ -23,14 +23,16 @@ def read(
 ) -> EcgRecord:
     """One ECG from a file, a folder that holds one, the bytes of a file, or uploaded files by name.
 
-    The format is known by the content, never by the name: DICOM, WFDB (header and signal files), CSV, ``.npy``, JSON,
-    or a zip of one of them. A ``.hea`` path brings the signal files beside it, a ``.dat`` path its header.
+    The format is known by the content, never by the name: DICOM, SCP-ECG, EDF, ISHNE, WFDB (header and signal files,
+    or segments), CSV, ``.npy``, ``.npz``, ``.mat``, JSON, or a zip of one of them. A ``.hea`` path brings the files
+    beside it that it names, a ``.dat`` path its header.
 
     ``fs_hz``, ``units`` (``"mV"``, ``"uV"``, ``"V"``) and ``leads`` (one name a channel) are for files that do not say
     these themselves. Nothing overrides what a file states: another value is refused.
 
     The record's ``source.sha256`` is that of the bytes that were read: of the file; of a WFDB header followed by its
-    signal files in the header's order; of the file inside a zip. So one ECG keeps one identity however it is packed.
+    signal files in the header's order; of the arrays that are used of an ``.npz``; of the file inside a zip. So one
+    ECG keeps one identity however it is packed.
 
     Raises:
         UnreadableRecord: and its subclasses, when the bytes are not what their format promises.
@@ -42,9 +44,9 @@ def read(
         return kind.read(files, given)
 
 
-def _contents(source: str | Path | bytes | Mapping[str, bytes]) -> Mapping[str, bytes]:
-    if isinstance(source, bytes):
-        return intake.from_bytes(source)
+def _contents(source: str | Path | bytes | bytearray | memoryview | Mapping[str, bytes]) -> Mapping[str, bytes]:
+    if isinstance(source, bytes | bytearray | memoryview):
+        return intake.from_bytes(bytes(source))
     if isinstance(source, Mapping):
-        return intake.from_upload(source)
+        return intake.from_upload({name: bytes(data) for name, data in source.items()})
     return intake.from_path(Path(source))

@@ -24,6 +24,7 @@ from ecg_ka.errors import (
     TruncatedFile,
     UnreadableRecord,
 )
+from ecg_ka.readers.ages import AGE_NOT_UNDERSTOOD, plausible_age
 from ecg_ka.readers.files import Files
 from ecg_ka.readers.given import Given, known_unit, mv_per
 from ecg_ka.readers.limits import (
@@ -55,7 +56,10 @@ _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _ITEM = b"\xfe\xff\x00\xe0"
 _SAMPLE_TYPES = {(8, "SB"): "i1", (8, "UB"): "u1", (16, "SS"): "<i2", (16, "US"): "<u2", (32, "SL"): "<i4"}
 _LEAD_CODE = re.compile(r"(?:5\.6\.3-9-|2:)(\d+)")
-_LEAD_BY_CODE = {
+_LONGEST_NAME = 128  # of a channel that is searched
+_BY_WHOM = re.compile(r"\((einthoven|goldberger|wilson)\)", re.IGNORECASE)
+_INVERTED = re.compile(r"^\s*(\(\s*)?[-\u2212]|invert|negat|revers", re.IGNORECASE)
+LEAD_BY_CODE = {
     **dict(enumerate(("I", "II", "V1", "V2", "V3", "V4", "V5", "V6"), start=1)),
     **dict(enumerate(("III", "aVR", "aVL", "aVF"), start=61)),
 }
@@ -81,15 +85,18 @@ def read(files: Files, given: Given) -> EcgRecord:
         group, notes = _rhythm(dataset)
         names = [_lead_name(channel) for channel in group.ChannelDefinitionSequence]
         fs_hz = given.sampling_rate(_rate(group))
-        signal_mv, units = _millivolts(group, given, fs_hz)
+        signal_mv, units = _millivolts(group, names, given, fs_hz)
+        age = _age(dataset)
+        if age is None and dataset.get("PatientAge"):
+            notes.append(AGE_NOT_UNDERSTOOD)
         source = Source(
             format="DICOM",
             sha256=sha256(files.data).hexdigest(),
             units_in=", ".join(sorted(units)),
             device=_device(dataset),
             acquired_at=_acquired_at(dataset),
-            age_years=_age(dataset),
-            notes=tuple(notes),
+            age_years=age,
+            notes=(*notes, *_skewed(group, names)),
         )
     except EcgError:
         raise
@@ -139,13 +146,18 @@ def _rate(group: Any) -> float | None:
     return fs_hz
 
 
-def _millivolts(group: Any, given: Given, fs_hz: float) -> tuple[NDArray[np.float64], set[str]]:
-    """Rows (channels, n) in mV, and the units found. Actual value = sample x sensitivity x correction + baseline."""
+def _millivolts(group: Any, names: Sequence[str], given: Given, fs_hz: float) -> tuple[NDArray[np.float64], set[str]]:
+    """Rows (channels, n) in mV, and the units found. Actual value = sample x sensitivity x correction + baseline.
+
+    Channels that are no standard lead (a pressure, say) stay at 0: their unit is nobody's concern.
+    """
     channels: Sequence[Any] = group.ChannelDefinitionSequence
     stored = _stored(group, len(channels), fs_hz)  # (n, C)
     missing = _padding(group)
-    signal_mv, units = np.empty(stored.T.shape), set()
+    signal_mv, units = np.zeros(stored.T.shape), set()
     for row, channel in enumerate(channels):
+        if canonical_lead(names[row]) is None:
+            continue
         unit = _unit(channel, given)
         units.add(unit)
         per_sample = _number(channel, "ChannelSensitivity") * _number(channel, "ChannelSensitivityCorrectionFactor", 1)
@@ -205,11 +217,27 @@ def _number(channel: Any, keyword: str, default: float | None = None) -> float:
     return float(value)
 
 
+def _skewed(group: Any, names: Sequence[str]) -> list[str]:
+    """A note when leads are stated to be sampled later or earlier than the group's samples say."""
+    skewed = [
+        name
+        for name, channel in zip(names, group.ChannelDefinitionSequence, strict=True)
+        if canonical_lead(name) and (_number(channel, "ChannelTimeSkew", 0) or _number(channel, "ChannelSampleSkew", 0))
+    ]
+    return [f"the file states a time skew of {', '.join(skewed)}, which was not corrected"] if skewed else []
+
+
 def _lead_name(channel: Any) -> str:
-    """The lead by its code, or by the meaning of the code or the label of the channel."""
+    """The lead by its code, or by the meaning of the code or the label of the channel.
+
+    A channel that is called inverted anywhere keeps that name, which is no standard lead.
+    """
     codes = channel.get("ChannelSourceSequence") or []
     words = [str(code.get(key, "")) for code in codes for key in ("CodeValue", "CodeMeaning")]
     words.append(str(channel.get("ChannelLabel", "")))
+    inverted = next((word for word in words if _INVERTED.search(word[:_LONGEST_NAME])), None)
+    if inverted is not None:
+        return inverted
     leads = {lead for word in words if (lead := _known_lead(word)) is not None}
     if len(leads) > 1:
         raise MalformedHeader(f"a DICOM channel is named {' and '.join(sorted(leads))}; expected one lead")
@@ -218,7 +246,7 @@ def _lead_name(channel: Any) -> str:
 
 def _known_lead(word: str) -> str | None:
     code = _LEAD_CODE.fullmatch(word.strip())
-    return _LEAD_BY_CODE.get(int(code[1])) if code else canonical_lead(word.partition("(")[0])
+    return LEAD_BY_CODE.get(int(code[1])) if code else canonical_lead(_BY_WHOM.sub("", word[:_LONGEST_NAME]))
 
 
 def _device(dataset: Any) -> str | None:
@@ -240,5 +268,4 @@ def _acquired_at(dataset: Any) -> datetime | None:
 
 def _age(dataset: Any) -> float | None:
     match = re.fullmatch(r"(\d{1,3})([YMWD])", str(dataset.get("PatientAge") or "").strip()[:8])
-    age = None if match is None else int(match[1]) * _AGE_IN_YEARS[match[2]]
-    return age if age is not None and 0 <= age < 120 else None
+    return None if match is None else plausible_age(int(match[1]) * _AGE_IN_YEARS[match[2]])

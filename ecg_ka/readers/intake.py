@@ -42,7 +42,7 @@ def from_upload(contents: Mapping[str, bytes]) -> Mapping[str, bytes]:
 def from_path(path: Path) -> Mapping[str, bytes]:
     """The file at ``path``, the files beside it that belong to it, or all files of a folder (not of its subfolders).
 
-    Beside a WFDB header stand the signal files that it names; beside a signal file its header.
+    Beside a WFDB header stand the signal files or segments that it names; beside a signal file its header.
 
     Raises:
         UnreadableRecord: there is no such file, or it is not a regular file.
@@ -51,8 +51,7 @@ def from_path(path: Path) -> Mapping[str, bytes]:
     """
     try:
         if path.is_dir():
-            names = _folder(path)
-            return from_upload({name: _beside(path, name) for name in names})
+            return from_upload(_folder(path))
         data = _regular(path)
     except (OSError, ValueError) as error:
         raise UnreadableRecord(f"{str(path)[:200]!r} cannot be opened: {_reason(error)}") from None
@@ -64,20 +63,31 @@ def from_path(path: Path) -> Mapping[str, bytes]:
 def _with_companions(path: Path, data: bytes) -> Mapping[str, bytes]:
     contents = {path.name: data}
     if registry.recognise(data) is None and path.with_suffix(".hea").name != path.name:
-        header = _beside_or_none(path.parent, path.with_suffix(".hea").name)
+        header = _beside_or_none(path.parent, path.with_suffix(".hea").name, _room(contents))
         if header is None or not wfdb_header.recognises(header) or path.name not in wfdb_header.signal_files(header):
             return contents
         contents[path.with_suffix(".hea").name] = data = header
-    if wfdb_header.recognises(data):
-        for name in wfdb_header.signal_files(data):
-            content = contents.get(name) or _beside_or_none(path.parent, name)
-            if content is not None:
-                contents[name] = content
-                _check_total(contents)
+    headers = [data] if wfdb_header.recognises(data) else []
+    for header in headers:  # grows by the headers of segments
+        for name in wfdb_header.signal_files(header):
+            content = None if name in contents else _beside_or_none(path.parent, name, _room(contents))
+            if content is None:
+                continue
+            contents[name] = content
+            _check_total(contents)
+            if wfdb_header.recognises_segments(header):
+                headers.append(content)
     return contents
 
 
-def _folder(path: Path) -> list[str]:
+def _folder(path: Path) -> Mapping[str, bytes]:
+    contents: dict[str, bytes] = {}
+    for name in _names(path):
+        contents[name] = _beside(path, name, _room(contents))
+    return contents
+
+
+def _names(path: Path) -> list[str]:
     names = []
     with os.scandir(path) as entries:
         for entry in entries:
@@ -90,34 +100,41 @@ def _folder(path: Path) -> list[str]:
     return sorted(names)
 
 
-def _beside_or_none(folder: Path, name: str) -> bytes | None:
+def _beside_or_none(folder: Path, name: str, room: int) -> bytes | None:
     try:
-        return _beside(folder, name)
+        return _beside(folder, name, room)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise UnreadableRecord(f"{name[:60]!r} beside the file cannot be opened: {_reason(error)}") from None
 
 
-def _beside(folder: Path, name: str) -> bytes:
-    """The bytes of a file in ``folder``, which may not be a link out of it."""
+def _beside(folder: Path, name: str, room: int) -> bytes:
+    """The bytes, at most ``room``, of a file in ``folder``, which may not be a link out of it."""
     path = folder / name
     if path.resolve().parent != folder.resolve():
         raise ForeignReference(f"{name[:60]!r} is a link out of its folder; expected a plain file. Copy it there.")
-    return _regular(path)
+    return _regular(path, room)
 
 
-def _regular(path: Path) -> bytes:
-    """The bytes of a regular file. It is opened without waiting, so that a pipe cannot hold the program up."""
+def _regular(path: Path, room: int = MAX_INPUT_BYTES) -> bytes:
+    """The bytes, at most ``room``, of a regular file, opened without waiting: a pipe cannot hold the program up."""
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with os.fdopen(handle, "rb") as stream:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
             raise UnreadableRecord(f"{path.name[:60]!r} is not a regular file; expected an ECG file")
-        check_bytes(status.st_size, MAX_INPUT_BYTES, repr(path.name[:60]))
-        data = stream.read(MAX_INPUT_BYTES + 1)
-    check_bytes(len(data), MAX_INPUT_BYTES, repr(path.name[:60]))
+        what = "the record" if room < MAX_INPUT_BYTES else repr(path.name[:60])
+        read_before = MAX_INPUT_BYTES - room
+        check_bytes(read_before + status.st_size, MAX_INPUT_BYTES, what)
+        data = stream.read(room + 1)
+    check_bytes(read_before + len(data), MAX_INPUT_BYTES, what)
     return data
+
+
+def _room(contents: Mapping[str, bytes]) -> int:
+    """How many bytes more one record may hold."""
+    return MAX_INPUT_BYTES - sum(map(len, contents.values()))
 
 
 def _reason(error: OSError | ValueError) -> str:

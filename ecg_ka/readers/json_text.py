@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_ka.errors import InvalidSamplingRate, MalformedHeader, MissingLeads, NoSamples, TruncatedFile, UnreadableRecord
+from ecg_ka.readers.ages import AGE_NOT_UNDERSTOOD, plausible_age
 from ecg_ka.readers.files import Files
 from ecg_ka.readers.given import Given
-from ecg_ka.readers.limits import MAX_JSON_BYTES, check_bytes, check_channels, check_samples
+from ecg_ka.readers.limits import MAX_JSON_BYTES, MIN_JSON_BYTES_A_LIST, check_bytes, check_channels, check_samples
 from ecg_ka.readers.matrix import lay_out, to_record
 from ecg_ka.record import EcgRecord, Source
 
@@ -37,7 +38,7 @@ def read(files: Files, given: Given) -> EcgRecord:
     check_bytes(len(files.data), MAX_JSON_BYTES, "the JSON")
     content = _object(files.data)
     key = _signal_key(content)
-    names = _names(content)
+    names, age = _names(content), _age(content)
     return to_record(
         lay_out(_table(content[key], key), given.leads if names is None else given.names(names)),
         fs_hz=given.sampling_rate(_rate(content)),
@@ -46,14 +47,18 @@ def read(files: Files, given: Given) -> EcgRecord:
             format="JSON",
             sha256=sha256(files.data).hexdigest(),
             units_in=_SIGNALS[key],
-            age_years=_age(content),
+            age_years=age,
+            notes=() if age is not None or content.get("age_years") is None else (AGE_NOT_UNDERSTOOD,),
         ),
     )
 
 
 def _object(data: bytes) -> dict[str, Any]:
+    n_lists = data.count(b"[") + data.count(b"{")
+    if n_lists > 100 and n_lists * MIN_JSON_BYTES_A_LIST > len(data):
+        raise UnreadableRecord(f"the JSON holds {n_lists} lists and objects; expected one list of samples a lead")
     try:
-        content = json.loads(data)
+        content = json.loads(data, object_pairs_hook=_each_key_once)
     except json.JSONDecodeError as error:
         if error.pos >= len(error.doc.rstrip()):
             raise TruncatedFile("the JSON ends too early. Send the whole file.") from None
@@ -65,6 +70,15 @@ def _object(data: bytes) -> dict[str, Any]:
     unknown = sorted(set(content) - _KEYS)
     if unknown:
         raise MalformedHeader(f"unknown JSON keys {str(unknown)[:120]}; expected {', '.join(sorted(_KEYS))}")
+    return content
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in content:
+            raise MalformedHeader(f"the key {key[:40]!r} stands twice in the JSON; expected each key once")
+        content[key] = value
     return content
 
 
@@ -100,7 +114,7 @@ def _age(content: dict[str, Any]) -> float | None:
         age = int(age)
     if isinstance(age, bool) or not isinstance(age, int | float):
         return None
-    return float(age) if 0 <= age < 120 else None
+    return plausible_age(float(age)) if age < 1000 else None
 
 
 def _table(rows: object, key: str) -> NDArray[np.float64]:

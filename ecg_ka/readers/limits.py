@@ -14,13 +14,28 @@ MAX_HEADER_BYTES = 1_000_000
 """A WFDB header: 64 signals and their comments take a few kilobytes."""
 
 MAX_JSON_BYTES = 8_000_000
-"""JSON turns 3 bytes into an object of 70."""
+"""JSON turns 4 bytes into a number of 32, 5 into a string of 60, and 3 into a list of 70."""
+
+MIN_JSON_BYTES_A_LIST = 16
+"""Of a JSON text, for each list or object in it: the shortest list of the samples of 8 leads takes 17."""
 
 MAX_DICOM_BYTES = 6_000_000
 """DICOM turns 8 bytes into an object of 300. The 12-lead object holds at most 2.1 MB of samples."""
 
 MAX_DICOM_ITEMS = 20_000
 """Sequence items in a DICOM file: each becomes an object of 1.5 kB. A 12-lead ECG holds some hundred."""
+
+MAX_XML_BYTES = 8_000_000
+"""XML: ten seconds of 12 leads take 0.5 MB as decimal numbers, 1 MB in UTF-16."""
+
+MAX_XML_MARKS = 200_000
+"""``<`` and ``=`` in XML, each: no more tags and no more attributes can be in it. An ECG holds some thousand."""
+
+MAX_XML_DEPTH = 64
+"""Elements within elements: an aECG has 15."""
+
+MAX_SCP_BYTES = 400_000
+"""SCP-ECG is unpacked bit by bit, at about a microsecond each. Ten seconds take 20 kB packed, 240 kB as they are."""
 
 MAX_FILES = 64
 """Files in a folder, an upload or an archive."""

@@ -1,29 +1,48 @@
-"""NumPy ``.npy`` arrays. The header is read first, so that nothing is allocated that the file does not hold."""
+"""NumPy arrays: ``.npy``, and ``.npz``, which is a zip of them.
+
+The header is read first, so that nothing is allocated that the file does not hold. ``signal.npy`` (or
+``signal_mv.npy``, ``signal_uv.npy``) is read with what stands beside it in an ``.npz`` or a folder: ``fs.npy`` (or
+``fs_hz.npy``) and ``leads.npy``.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from hashlib import sha256
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_ka.errors import MalformedHeader, NoSamples, TruncatedFile
+from ecg_ka.errors import InvalidSamplingRate, MalformedHeader, NoSamples, TruncatedFile
 from ecg_ka.readers.files import Files
 from ecg_ka.readers.given import Given
 from ecg_ka.readers.limits import MAX_CHANNELS, check_samples
 from ecg_ka.readers.matrix import lay_out, to_record
 from ecg_ka.record import EcgRecord, Source
 
-WHAT = "NumPy .npy (leads x samples, with fs_hz given)"
+WHAT = "NumPy .npy (leads x samples, with fs_hz given) or .npz (signal, fs, leads)"
 
 _MAGIC = b"\x93NUMPY"
+_SIGNALS = {"signal.npy": None, "signal_mv.npy": "mV", "signal_uv.npy": "uV"}
+_RATES = ("fs.npy", "fs_hz.npy")
+_NAMES = ("leads.npy",)
+_LONGEST_TEXT = 256  # bytes
+_EXPECTED = {"iuf": "plain numbers of at most 64 bits", "US": "short names"}
 
 
 def recognises(data: bytes) -> bool:
     """Whether these are the bytes of a ``.npy`` file."""
     return data.startswith(_MAGIC)
+
+
+def companions(contents: Mapping[str, bytes]) -> set[str]:
+    """The arrays beside the one that is called a signal."""
+    arrays = {name for name, data in contents.items() if recognises(data)}
+    signals = arrays & set(_SIGNALS)
+    return arrays - signals if len(signals) == 1 else set()
 
 
 def read(files: Files, given: Given) -> EcgRecord:
@@ -33,42 +52,79 @@ def read(files: Files, given: Given) -> EcgRecord:
         MalformedHeader: no table of plain numbers, or whole numbers without a unit.
         TruncatedFile, NoSamples, RecordTooLarge, MissingLeads, InvalidSamplingRate, NonFiniteSamples: as named.
     """
-    table = _table(files.data)
+    beside = {name: files.contents[name] for name in sorted(companions(files.contents))}
+    used = {name: data for name, data in beside.items() if name in (*_RATES, *_NAMES)}
+    names = _names(used)
     return to_record(
-        lay_out(table, given.leads),
-        fs_hz=given.sampling_rate(None),
-        unit=given.unit(None),
-        source=Source(format="NPY", sha256=sha256(files.data).hexdigest(), units_in="not stated"),
+        lay_out(_table(files.data), given.leads if names is None else given.names(names)),
+        fs_hz=given.sampling_rate(_rate(used)),
+        unit=given.unit(_SIGNALS.get(files.primary)),
+        source=Source(
+            format="NPZ" if beside else "NPY",
+            sha256=sha256(b"".join([files.data, *used.values()])).hexdigest(),
+            units_in="not stated",
+            notes=tuple(f"array {name[:40]!r} was left out" for name in beside if name not in used),
+        ),
     )
 
 
+def _rate(used: Mapping[str, bytes]) -> float | None:
+    values = {float(number) for name in _RATES if name in used for number in _array(used[name], "iuf").flat}
+    if len(values) > 1 or not all(math.isfinite(value) and value > 0 for value in values):
+        raise InvalidSamplingRate(f"fs in the .npz is {sorted(values)!s:.60}; expected one positive number of Hz")
+    return values.pop() if values else None
+
+
+def _names(used: Mapping[str, bytes]) -> tuple[str, ...] | None:
+    if _NAMES[0] not in used:
+        return None
+    names = _array(used[_NAMES[0]], "US")
+    if names.ndim != 1 or names.size > MAX_CHANNELS:
+        raise MalformedHeader(f"leads in the .npz have the shape {names.shape}; expected one name a lead")
+    return tuple(name.decode("latin-1") if isinstance(name, bytes) else str(name) for name in names.tolist())
+
+
 def _table(data: bytes) -> NDArray[np.floating | np.integer]:
+    table = _array(data, "iuf")
+    if not 1 <= table.ndim <= 2:
+        raise MalformedHeader(f"a .npy of shape {str(table.shape)[:80]}; expected (leads, samples)")
+    if table.ndim == 2 and min(table.shape) > MAX_CHANNELS:
+        raise MalformedHeader(
+            f"a .npy of shape {table.shape}; expected (leads, samples) with at most {MAX_CHANNELS} leads"
+        )
+    return table
+
+
+def _array(data: bytes, kinds: str) -> NDArray[Any]:
+    """The array of a ``.npy`` file, of plain numbers (kinds "iuf") or text ("US"), and never empty."""
+    shape, by_columns, dtype, start = _header(data)
+    if dtype.kind not in kinds or not 1 <= dtype.itemsize <= (8 if kinds == "iuf" else _LONGEST_TEXT):
+        raise MalformedHeader(f"a .npy of dtype {str(dtype)[:40]}; expected {_EXPECTED[kinds]}")
+    if len(shape) > 2 or any(type(n) is not int or n < 0 for n in shape):
+        raise MalformedHeader(f"a .npy of shape {str(shape)[:80]}; expected (leads, samples)")
+    n_items = math.prod(shape)
+    if n_items == 0:
+        raise NoSamples(f"a .npy of shape {shape}; expected at least 5 s of ECG")
+    check_samples(n_items)
+    if len(data) - start < n_items * dtype.itemsize:
+        raise TruncatedFile(
+            f"the .npy declares {n_items} items of {dtype.itemsize} bytes and holds {len(data) - start} bytes"
+        )
+    flat = np.frombuffer(data, dtype=dtype, count=n_items, offset=start)
+    return flat.reshape(shape, order="F" if by_columns else "C")
+
+
+def _header(data: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    """Shape, whether columns come first, type, and where the items begin."""
     stream = BytesIO(data)
     try:
         version = np.lib.format.read_magic(stream)
         if version == (1, 0):
-            shape, by_columns, dtype = np.lib.format.read_array_header_1_0(stream)
-        else:  # 3.0 differs in field names only, which a table of numbers does not have
-            shape, by_columns, dtype = np.lib.format.read_array_header_2_0(stream)
+            header = np.lib.format.read_array_header_1_0(stream)
+        else:  # 3.0 differs in field names only, which a plain array does not have
+            header = np.lib.format.read_array_header_2_0(stream)
     except Exception as error:  # noqa: BLE001 - numpy evaluates the header text and raises whatever its parts raise
         raise MalformedHeader(
             f"the .npy header cannot be read ({str(error)[:120]}). Save it with numpy.save."
         ) from None
-    if dtype.kind not in "iuf" or dtype.itemsize > 8:
-        raise MalformedHeader(f"a .npy of dtype {str(dtype)[:40]}; expected plain numbers of at most 64 bits")
-    if not 1 <= len(shape) <= 2 or any(type(n) is not int or n < 0 for n in shape):
-        raise MalformedHeader(f"a .npy of shape {str(shape)[:80]}; expected (leads, samples)")
-    n_numbers = math.prod(shape)
-    if n_numbers == 0:
-        raise NoSamples(f"a .npy of shape {shape}; expected at least 5 s of ECG")
-    check_samples(n_numbers)
-    if len(shape) == 2 and min(shape) > MAX_CHANNELS:
-        raise MalformedHeader(f"a .npy of shape {shape}; expected (leads, samples) with at most {MAX_CHANNELS} leads")
-    start = stream.tell()
-    if len(data) - start < n_numbers * dtype.itemsize:
-        raise TruncatedFile(
-            f"the .npy declares {n_numbers} numbers of {dtype.itemsize} bytes and holds {len(data) - start} bytes"
-        )
-    flat = np.frombuffer(data, dtype=dtype, count=n_numbers, offset=start)
-    table: NDArray[np.floating | np.integer] = flat.reshape(shape, order="F" if by_columns else "C")
-    return table
+    return *header, stream.tell()

@@ -6,7 +6,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ecg_ka.errors import EmptyFile, UnknownFormat, UnreadableRecord
-from ecg_ka.readers import archive, csv_text, dicom, json_text, npy, wfdb_header, wfdb_record
+from ecg_ka.readers import (
+    aecg,
+    archive,
+    cardiosoft,
+    csv_text,
+    dicom,
+    edf,
+    ishne,
+    json_text,
+    mat,
+    muse,
+    npy,
+    philips,
+    scp,
+    wfdb_header,
+    wfdb_record,
+    wfdb_segments,
+)
 from ecg_ka.readers.files import Files
 from ecg_ka.readers.given import Given
 from ecg_ka.record import EcgRecord
@@ -23,8 +40,17 @@ class Format:
 
 FORMATS = (
     Format(dicom.WHAT, dicom.recognises, dicom.read),
+    Format(scp.WHAT, scp.recognises, scp.read),
+    Format(ishne.WHAT, ishne.recognises, ishne.read),
+    Format(edf.WHAT, edf.recognises, edf.read),
+    Format(mat.WHAT, mat.recognises, mat.read),
     Format(npy.WHAT, npy.recognises, npy.read),
+    Format(muse.WHAT, muse.recognises, muse.read),
+    Format(cardiosoft.WHAT, cardiosoft.recognises, cardiosoft.read),
+    Format(philips.WHAT, philips.recognises, philips.read),
+    Format(aecg.WHAT, aecg.recognises, aecg.read),
     Format(json_text.WHAT, json_text.recognises, json_text.read),
+    Format(wfdb_segments.WHAT, wfdb_segments.recognises, wfdb_segments.read),
     Format(wfdb_record.WHAT, wfdb_record.recognises, wfdb_record.read),
     Format(csv_text.WHAT, csv_text.recognises, csv_text.read),
 )
@@ -47,7 +73,7 @@ def pick(contents: Mapping[str, bytes]) -> tuple[Format, Files]:
     if not any(contents.values()):
         raise EmptyFile("the file is empty (0 bytes); expected an ECG. Export it again.")
     known = {name: kind for name, data in contents.items() if (kind := recognise(data)) is not None}
-    for name in _companions(contents):
+    for name in _companions(contents) | npy.companions(contents):
         known.pop(name, None)
     if not known:
         raise UnknownFormat(f"the content is of no known format. Read are: {'; '.join(_what_is_read())}.")
@@ -58,9 +84,10 @@ def pick(contents: Mapping[str, bytes]) -> tuple[Format, Files]:
 
 
 def _companions(contents: Mapping[str, bytes]) -> set[str]:
-    """Signal files that a header among the files names: they belong to it, whatever their bytes look like."""
+    """Signal files and segments that a header among the files names: they belong to it, whatever they look like."""
     headers = {name: data for name, data in contents.items() if wfdb_header.recognises(data)}
-    return {file for name, data in headers.items() for file in wfdb_header.signal_files(data) if file != name}
+    named = {file for name, data in headers.items() for file in wfdb_header.signal_files(data) if file != name}
+    return {file for file in named if not wfdb_header.recognises_segments(contents.get(file, b""))}
 
 
 def _what_is_read() -> list[str]:

@@ -1,6 +1,6 @@
 """WFDB headers: every field checked before any library sees it.
 
-Fields and their defaults: header(5) of the WFDB Applications Guide (MIT-LCP), single-segment records.
+Fields and their defaults: header(5) of the WFDB Applications Guide (MIT-LCP).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ecg_ka.errors import (
     NoSamples,
     RecordTooLarge,
 )
+from ecg_ka.readers.ages import AGE_NOT_UNDERSTOOD, plausible_age
 from ecg_ka.readers.limits import (
     MAX_CHANNELS,
     MAX_DURATION_S,
@@ -35,6 +36,9 @@ FORMATS = (8, 16, 24, 32, 61, 80, 160, 212, 310, 311, 508, 516, 524)
 GAIN_RANGE = (1e-6, 1e12)
 """ADC units in one physical unit: a gain outside says that the header is wrong."""
 
+MAX_SEGMENTS = 1000
+"""Of a multi-segment record. There may be more than files: a segment may stand in it twice, and gaps have no file."""
+
 _INT32 = 2**31
 _FORMAT_NAMES = frozenset(map(str, FORMATS))
 _PLAIN_NAME = re.compile(r"\w[\w.+-]{0,200}")
@@ -43,6 +47,7 @@ _DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE | re.
 _RECORD_LINE = re.compile(r"[^\s,;<>{}\"]+[ \t]+[+-]?\d+([ \t]+(nan|inf|[+-]?[\d.])[^,;]*)?", re.IGNORECASE)
 _FORMAT = re.compile(r"(?P<format>\d+)(?:x(?P<per_frame>[^:+]*))?(?::(?P<skew>[^+]*))?(?:\+(?P<offset>.*))?")
 _GAIN = re.compile(r"(?P<gain>[^(/]+)(?:\((?P<baseline>[^)]*)\))?(?:/(?P<unit>\S+))?")
+_SOME_AGE = re.compile(r"#\s*<?age\b(?!>?\s*[:=]?\s*(nan|unknown|<|$))", re.IGNORECASE)
 _LONGEST_COMMENT = 200  # of a comment that is searched: the time of a search grows with its square
 _AGE = re.compile(r"#\s*<?age>?\s*(?:[:=]\s*)?(\d{1,3}(?:\.\d+)?)\s*(?:y|yrs?|years?)?[,;]?(?!\S)", re.IGNORECASE)
 
@@ -73,6 +78,7 @@ class Header:
     signals: tuple[Signal, ...]
     acquired_at: datetime | None
     age_years: float | None
+    notes: tuple[str, ...] = ()
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -84,13 +90,33 @@ class Header:
         return tuple(signal for signal in self.signals if signal.file == file)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segments:
+    """A checked header of a multi-segment record: names (None for a gap) and frames, in order of time."""
+
+    fs_hz: float | None
+    segments: tuple[tuple[str | None, int], ...]
+    acquired_at: datetime | None
+    age_years: float | None
+    notes: tuple[str, ...]
+
+
 def recognises(data: bytes) -> bool:
     """Whether the first line that is no comment reads as a WFDB record line."""
+    return _RECORD_LINE.fullmatch(_first_line(data)) is not None
+
+
+def recognises_segments(data: bytes) -> bool:
+    """Whether that line is the one of a multi-segment record."""
+    first = _first_line(data)
+    return _RECORD_LINE.fullmatch(first) is not None and "/" in first.split()[0]
+
+
+def _first_line(data: bytes) -> str:
     if b"\x00" in data[:1024]:
-        return False
+        return ""
     lines = _text(data[:65_536]).splitlines()
-    first = next((line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")), "")
-    return _RECORD_LINE.fullmatch(first) is not None
+    return next((line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")), "")
 
 
 def plain_name(name: str) -> str:
@@ -123,7 +149,7 @@ def parse(data: bytes) -> Header:
     if len(tokens) < 2:
         raise MalformedHeader("the WFDB header has no record line; expected: name, number of signals, sampling rate")
     if "/" in tokens[0]:
-        raise MalformedHeader("a multi-segment WFDB record; these are not read. Convert it to a single segment first.")
+        raise MalformedHeader("a multi-segment WFDB record within another; expected one of plain segments")
     n_signals = _whole(tokens[1], "number of signals", 0, 10**9)
     check_channels(n_signals)
     if n_signals == 0:
@@ -136,22 +162,65 @@ def parse(data: bytes) -> Header:
         signals=tuple(_signal(line, number) for number, line in enumerate(signal_lines)),
         acquired_at=_acquired_at(tokens[4:]),
         age_years=_age(comments),
+        notes=_age_notes(comments),
     )
     _check_files(header)
     return header
 
 
+def parse_segments(data: bytes) -> Segments:
+    """The header of a multi-segment record: its segments without those of no length, which state the layout only.
+
+    Raises:
+        MalformedHeader: a field that is missing or makes no sense.
+        ForeignReference: a segment that is no plain name.
+        InvalidSamplingRate, NoSamples, RecordTooLarge: on the field concerned.
+    """
+    check_bytes(len(data), MAX_HEADER_BYTES, "the WFDB header")
+    (record_line, *lines), comments = _lines(data)
+    tokens = record_line.split()
+    n_segments = _whole(tokens[0].rpartition("/")[2], "number of segments", 1, MAX_SEGMENTS, RecordTooLarge)
+    if len(lines) != n_segments:
+        raise MalformedHeader(f"the WFDB header declares {n_segments} segments and names {len(lines)}")
+    segments = [_segment(line) for line in lines]
+    n_frames = sum(n for _, n in segments)
+    declared = _n_frames(tokens[3]) if len(tokens) > 3 else None
+    if declared not in (None, n_frames):
+        raise MalformedHeader(f"the WFDB header declares {declared} samples and segments of {n_frames} together")
+    if n_frames == 0:
+        raise NoSamples("the WFDB header declares segments of 0 samples; expected at least 5 s of ECG")
+    return Segments(
+        fs_hz=_rate(tokens[2]) if len(tokens) > 2 else None,
+        segments=tuple(segment for segment in segments if segment[1]),
+        acquired_at=_acquired_at(tokens[4:]),
+        age_years=_age(comments),
+        notes=_age_notes(comments),
+    )
+
+
+def _segment(line: str) -> tuple[str | None, int]:
+    name, *length = line.split()
+    if len(length) != 1:
+        raise MalformedHeader(f"a WFDB segment line {line[:40]!r}; expected a name and a number of samples")
+    return None if name == "~" else plain_name(name), _n_frames(length[0]) or 0
+
+
 def signal_files(data: bytes) -> tuple[str, ...]:
-    """The plain names that stand where a ``.hea`` file names its signal files; :func:`parse` refuses other names."""
+    """The plain names that stand where a ``.hea`` file names its signal files, or those of the headers of its segments.
+
+    :func:`parse` and :func:`parse_segments` refuse other names.
+    """
     fields, _ = _lines(data[:MAX_HEADER_BYTES])
-    names = [line.split(None, 1)[0] for line in fields[1 : MAX_CHANNELS + 1]]
-    return tuple(dict.fromkeys(name for name in names if _PLAIN_NAME.fullmatch(name)))
+    most, suffix = (MAX_SEGMENTS, ".hea") if recognises_segments(data) else (MAX_CHANNELS, "")
+    names = [line.split(None, 1)[0] for line in fields[1 : most + 1]]
+    return tuple(dict.fromkeys(name + suffix for name in names if _PLAIN_NAME.fullmatch(name)))
 
 
 def _lines(data: bytes) -> tuple[list[str], list[str]]:
     """The lines with fields, at least one, and the comment lines."""
     lines = [line.strip() for line in _text(data).splitlines() if line.strip()]
-    return [line for line in lines if line[0] != "#"] or [""], [line for line in lines if line[0] == "#"]
+    comments = [line[:_LONGEST_COMMENT] for line in lines if line[0] == "#"]
+    return [line for line in lines if line[0] != "#"] or [""], comments
 
 
 def _text(data: bytes) -> str:
@@ -235,8 +304,12 @@ def _acquired_at(tokens: list[str]) -> datetime | None:
 
 
 def _age(comments: list[str]) -> float | None:
-    ages = (float(match[1]) for line in comments if (match := _AGE.match(line[:_LONGEST_COMMENT])))
-    return next((age for age in ages if 0 <= age < 120), None)
+    ages = (float(match[1]) for line in comments if (match := _AGE.match(line)))
+    return next((age for age in ages if plausible_age(age) is not None), None)
+
+
+def _age_notes(comments: list[str]) -> tuple[str, ...]:
+    return (AGE_NOT_UNDERSTOOD,) if _age(comments) is None and any(map(_SOME_AGE.match, comments)) else ()
 
 
 def _check_files(header: Header) -> None:

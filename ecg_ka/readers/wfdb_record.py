@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 
 import numpy as np
@@ -38,39 +39,68 @@ def read(files: Files, given: Given) -> EcgRecord:
         MalformedHeader, InvalidSamplingRate, NoSamples, NonFiniteSamples, RecordTooLarge: on the field concerned.
     """
     header = wfdb_header.parse(files.data)
+    rows = decoded(files, header, given)
+    source = source_of(header, identity(files, header), given, rows.altered)
+    return EcgRecord.from_leads(rows.signal_mv, given.names(rows.names), fs_hz=rows.fs_hz, source=source)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """Leads (L, n) in mV, and which of them have another checksum than the header says."""
+
+    names: tuple[str, ...]
+    signal_mv: NDArray[np.float32]
+    fs_hz: float
+    altered: tuple[str, ...]
+
+
+def decoded(files: Files, header: Header, given: Given) -> Rows:
+    """The standard leads of one header; errors as :func:`read`."""
+    wanted = _wanted(header)
+    _check_present(files, wanted)
+    fs_hz, n_frames = _extent(header, files, wanted, given)
+    signal_mv, altered = _millivolts(header, files, wanted, n_frames, given)
+    names = tuple(signal.name for signal in wanted)
+    return Rows(names=names, signal_mv=signal_mv, fs_hz=fs_hz, altered=tuple(altered))
+
+
+def _wanted(header: Header) -> list[Signal]:
     wanted = [signal for signal in header.signals if canonical_lead(signal.name) is not None]
     if not wanted:
         names = ", ".join(repr(signal.name[:20]) for signal in header.signals[:15])
         raise MissingLeads(f"no standard lead among the WFDB signals ({names}); expected names such as I, II, V1")
-    _check_present(files, wanted)
+    return wanted
+
+
+def _extent(header: Header, files: Files, wanted: Sequence[Signal], given: Given) -> tuple[float, int]:
+    """Sampling rate of the leads (Hz) and frames; what the header declares is checked before the files are."""
     per_frame = _common(wanted)
-    _check_size(header, header.n_frames or 0)
     fs_hz = given.sampling_rate(None if header.fs_hz is None else header.fs_hz * per_frame)
+    _check_size(header, header.n_frames or 0)
     check_duration((header.n_frames or 0) * per_frame, fs_hz)
     n_frames = _length(header, files, wanted)
     _check_size(header, n_frames)
     check_duration(n_frames * per_frame, fs_hz)
-    signal_mv, altered = _millivolts(header, files, wanted, n_frames, given)
-    notes = _left_out(header)
+    return fs_hz, n_frames
+
+
+def source_of(header: Header, sha256_of_files: str, given: Given, altered: Sequence[str]) -> Source:
+    """Where the standard leads of one header come from."""
+    notes = [*header.notes, *_left_out(header)]
     if altered:
         notes.append(f"the checksum in the WFDB header does not match the samples of {', '.join(altered)[:80]}")
-    units = {signal.unit for signal in wanted}
+    units = {signal.unit for signal in header.signals if canonical_lead(signal.name) is not None}
     units_assumed = None in units and given.units is None
     if units_assumed:
         notes.append("the WFDB header states no unit, which by header(5) means mV")
-    return EcgRecord.from_leads(
-        signal_mv,
-        given.names([signal.name for signal in wanted]),
-        fs_hz=fs_hz,
-        source=Source(
-            format="WFDB",
-            sha256=_identity(files, header),
-            units_in=", ".join(sorted(unit or "not stated" for unit in units)),
-            units_assumed=units_assumed,
-            acquired_at=header.acquired_at,
-            age_years=header.age_years,
-            notes=tuple(notes),
-        ),
+    return Source(
+        format="WFDB",
+        sha256=sha256_of_files,
+        units_in=", ".join(sorted(unit or "not stated" for unit in units)),
+        units_assumed=units_assumed,
+        acquired_at=header.acquired_at,
+        age_years=header.age_years,
+        notes=tuple(notes),
     )
 
 
@@ -141,7 +171,9 @@ def _scaled(signal: Signal, samples: NDArray[np.integer], given: Given) -> NDArr
 
 def _as_written(signal: Signal, samples: NDArray[np.integer]) -> bool:
     """Whether the checksum is right; where the first sample is another too, these are the samples of another record."""
-    if signal.checksum is None or (int(samples.sum(dtype=np.int64)) - signal.checksum) % 2**16 == 0:
+    if signal.checksum is None or (signal.checksum == 0 and not signal.initial):  # 0 and 0 are placeholders
+        return True
+    if (int(samples.sum(dtype=np.int64)) - signal.checksum) % 2**16 == 0:
         return True
     # format 8 stores differences: its first sample follows from the header
     if signal.checksum != 0 and signal.format != 8 and samples[0] != signal.initial:
@@ -157,7 +189,8 @@ def _left_out(header: Header) -> list[str]:
     return [f"channel {name[:40]!r} is not a standard lead and was left out" for name in others]
 
 
-def _identity(files: Files, header: Header) -> str:
+def identity(files: Files, header: Header) -> str:
+    """The SHA-256 of a header followed by its signal files."""
     digest = sha256(files.data)
     for file in header.files:
         digest.update(files.contents.get(file, b""))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -163,6 +165,29 @@ def test_the_slow_look_asks_neurokit(file: Path) -> None:
 )  # fmt: skip
 def test_wrong_calls_end_with_2_and_a_word_of_explanation(arguments: tuple[str, ...]) -> None:
     assert ecg_ka(*arguments, code=2)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("arguments", [("--help",), ("estimate",)])
+def test_a_full_disk_is_told_in_one_line(file: Path, arguments: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "ecg_ka.cli", *arguments, *([str(file)] if "estimate" in arguments else [])]
+        out = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert out.returncode == 1
+    assert out.stderr.splitlines()[-1:] == ["ecg-ka: Cannot write the answer: No space left on device"]
+    assert "Traceback" not in out.stderr
+    assert "Exception" not in out.stderr
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGPIPE"), reason="there is no SIGPIPE")
+@pytest.mark.parametrize("arguments", [("--help",), ("estimate",)])
+def test_a_closed_pipe_ends_it_quietly(file: Path, arguments: tuple[str, ...]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "ecg_ka.cli", *arguments, *([str(file)] if "estimate" in arguments else [])]
+    out = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    os.close(writer)
+    assert (out.returncode, out.stderr) == (-signal.SIGPIPE, "")
 
 
 def test_help_teaches() -> None:

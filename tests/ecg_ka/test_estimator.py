@@ -153,6 +153,17 @@ def test_a_limb_lead_without_a_heartbeat_withholds_the_value(estimator: Estimato
     assert answer.abstain_reasons == ("no heartbeat in lead I; check the electrodes",)
 
 
+def test_low_quality_is_about_every_lead_of_the_recording_and_says_so(estimator: Estimator) -> None:
+    record = ecg(2)
+    rows = record.signal_mv.copy()
+    unread = record.leads.index("aVL")
+    rows[unread] += np.random.default_rng(3).normal(0, 0.1, rows.shape[1])
+    clean, noisy = estimator.estimate(record), estimator.estimate(altered(record, rows))
+    assert noisy.potassium_mmol_l == clean.potassium_mmol_l
+    assert set(noisy.flags) - set(clean.flags) == {Flag.LOW_QUALITY}
+    assert "one that the model reads or another" in Flag.LOW_QUALITY.sentence
+
+
 def test_what_cannot_be_estimated_is_an_error_of_its_own(estimator: Estimator) -> None:
     record = ecg(2)
     one_lead = EcgRecord.from_leads(record.signal_mv[1:2], ("II",), fs_hz=500, source=record.source)

@@ -14,9 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from ecg_ka.estimator import Estimator
+from ecg_ka.exporters.caption import estimate_caption
 from ecg_ka.exporters.page import RESEARCH_NOTICE, PageCaption, page_svg
 from ecg_ka.flags import Flag
 from ecg_ka.record import LEADS, EcgRecord, Source
+from tests.ecg_ka.ecgs import ecg
 
 SVG = "{http://www.w3.org/2000/svg}"
 CAPTION = PageCaption(title="K 5.6 mmol/L, 95 % interval 4.7-6.5", lines=("Region: few-shot.",), warnings=())
@@ -198,6 +201,35 @@ def test_long_captions_wrap_and_the_page_grows_without_overlap() -> None:
     assert float(header[-1].attrib["y"]) < panels(page)[0]["y"]
     joined = " ".join(words(page))
     assert all(sentence in re.sub(r"\s+", " ", joined) for sentence in sentences)
+
+
+def text_lines(page: ET.Element) -> list[tuple[str, float, float]]:
+    """Text, left end and right end in mm of every line that states its width."""
+    found = [t for t in page.iter(f"{SVG}text") if "textLength" in t.attrib]
+    ends = [(float(t.attrib["x"]), float(t.attrib["x"]) + float(t.attrib["textLength"])) for t in found]
+    return [("".join(t.itertext()), *end) for t, end in zip(found, ends, strict=True)]
+
+
+def test_text_fills_the_width_of_the_grid_and_stays_inside() -> None:
+    grid_right_mm = 286.0
+    page = root(ramp(), PageCaption(title="K " * 100, lines=("word " * 200,), warnings=("flag " * 200,)))
+    lines = text_lines(page)
+    assert max(right for _, _, right in lines) <= grid_right_mm
+    for letter in ("K", "word", "flag"):
+        *full, _ = (right for text, _, right in lines if text.startswith(letter))
+        assert full
+        assert min(full) > 0.96 * grid_right_mm
+
+
+@pytest.mark.parametrize("extra", ["", "x", "x" * 5, "x " * 10, "x" * 30])
+def test_a_probability_is_never_parted(extra: str) -> None:
+    answer = Estimator.load().estimate(ecg(1))
+    caption = estimate_caption(answer)
+    page = root(ramp(), PageCaption(title="", lines=(f"{extra} {caption.lines[0]}", *caption.lines[1:]), warnings=()))
+    texts = [text for text, _, _ in text_lines(page)]
+    parts = [part for text in texts for part in re.findall(r"P\(K (?:<|>=) \d\.\d\) (?:=|<) \d\.\d\d", text)]
+    assert answer.probabilities is not None
+    assert len(parts) == len(answer.probabilities) == sum(text.count("P(K") for text in texts)
 
 
 def test_the_title_and_description_are_there_for_screen_readers() -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from ecg_ka import errors
-from ecg_ka.readers import read
+from ecg_ka.readers import intake, read
 from ecg_ka.readers.limits import MAX_FILES, MAX_INPUT_BYTES
 from tests.ecg_ka.writers import counts_uv, csv, dicom, dicom_group, header, json_text, wfdb_pair, wfdb_stored, zipped
 
@@ -52,6 +52,28 @@ def test_one_record_however_it_is_handed_over(tmp_path: Path) -> None:
     for record in records:
         np.testing.assert_allclose(record.signal_mv, MV, atol=1e-6)
     assert len({record.source.sha256 for record in records}) == 1
+
+
+def test_bytes_of_every_kind() -> None:
+    data = json_text(MV)
+    for source in (bytearray(data), memoryview(data), {"x": bytearray(data)}):
+        assert read(source).source.sha256 == read(data).source.sha256  # type: ignore[arg-type]
+
+
+def test_a_folder_is_refused_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = _write(tmp_path / "large", {f"{number}.dat": bytes(9_000_000) for number in range(4)})
+    read_before: list[str] = []
+    regular = intake._regular
+
+    def counted(path: Path, *room: int) -> bytes:
+        data = regular(path, *room)
+        read_before.append(path.name)
+        return data
+
+    monkeypatch.setattr(intake, "_regular", counted)
+    with pytest.raises(errors.RecordTooLarge):
+        read(folder)
+    assert read_before == ["0.dat", "1.dat"]
 
 
 def test_the_format_is_known_by_content_and_not_by_name(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ READ = [
     ("cinc2020/Q0022.hea", "WFDB", 500, 12, 41.7, 1.069),
     ("formats/dicom/ecgprocess-example-DICOM1.dcm", "DICOM", 500, 12, 10.0, 0.937),
     ("formats/dicom/pydicom-waveform_ecg.dcm", "DICOM", 1000, 12, 10.0, 1.346),
+    ("formats/scp/test.scp", "SCP-ECG", 500, 12, 10.0, 1.080),
     ("formats/scp/test.dat", "WFDB", 500, 12, 10.0, 1.055),
     ("formats/scp/test.hea", "WFDB", 500, 12, 10.0, 1.055),
     ("formats/wfdb/100.hea", "WFDB", 360, 1, 1805.6, 3.690),

@@ -54,6 +54,33 @@ def test_leads_by_code_and_by_meaning(prefix: str) -> None:
         read(dicom(dicom_group(counts_uv(), ChannelDefinitionSequence=crossed)))
 
 
+def test_a_channel_that_is_no_lead_is_left_out_whatever_its_unit() -> None:
+    pressure = dicom_channel("Arterial pressure", unit="mm[Hg]", ChannelSensitivity=None)
+    channels = [*(dicom_channel(lead) for lead in LEADS[:3]), pressure, *(dicom_channel(lead) for lead in LEADS[4:])]
+    record = read(dicom(dicom_group(counts_uv(), ChannelDefinitionSequence=channels)))
+    assert record.leads_derived == ("aVR",)
+    assert record.source.units_in == "uV"
+    assert "'Arterial pressure'" in record.source.notes[0]
+
+
+@pytest.mark.parametrize("name", ["aVR (inverted)", "(-)aVR", "-aVR", "aVR negative", "aVR reversed"])
+def test_an_inverted_lead_is_not_the_lead(name: str) -> None:
+    for channel in (dicom_channel(name), dicom_channel(name, code="2:62"), dicom_channel("aVR", ChannelLabel=name)):
+        channels = [dicom_channel(lead) for lead in LEADS]
+        channels[3] = channel
+        record = read(dicom(dicom_group(counts_uv(), ChannelDefinitionSequence=channels)))
+        assert record.leads_derived == ("aVR",)
+        assert repr(name) in record.source.notes[0]
+        np.testing.assert_allclose(record.lead("aVR"), counts_uv()[3] * 1e-3, atol=1.1e-3)
+
+
+@pytest.mark.parametrize("skew", [{"ChannelTimeSkew": "0.002"}, {"ChannelSampleSkew": "1"}])
+def test_a_skew_is_told(skew: dict[str, str]) -> None:
+    channels = [dicom_channel(lead, **(skew if lead == "V2" else {"ChannelSampleSkew": "0"})) for lead in LEADS]
+    notes = read(dicom(dicom_group(counts_uv(), ChannelDefinitionSequence=channels))).source.notes
+    assert notes == ("the file states a time skew of V2, which was not corrected",)
+
+
 def test_the_rhythm_is_read_and_the_median_beat_is_not() -> None:
     median = dicom_group(counts_uv(600, seed=1), WaveformOriginality="DERIVED")
     rhythm = dicom_group(counts_uv(5000))
@@ -78,6 +105,9 @@ def test_what_is_kept_names_the_device_and_never_the_patient() -> None:
     assert "Muster" not in repr(source)
     assert "4711" not in repr(source)
     assert read(dicom(dicom_group(counts_uv()), PatientAge="006M")).source.age_years == 0.5
+    odd = read(dicom(dicom_group(counts_uv()), PatientAge="999Y")).source
+    assert odd.age_years is None
+    assert "age" in odd.notes[0]
 
 
 def test_the_padding_value_is_not_a_sample() -> None:

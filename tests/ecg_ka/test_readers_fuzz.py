@@ -13,7 +13,7 @@ import soundfile  # type: ignore[import-untyped]
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ecg_ka.errors import EcgError
+from ecg_ka.errors import EcgError, UnreadableRecord
 from ecg_ka.readers import read
 from ecg_ka.record import EcgRecord
 from tests.ecg_ka.writers import (
@@ -22,9 +22,14 @@ from tests.ecg_ka.writers import (
     csv,
     dicom,
     dicom_group,
+    edf,
     header,
+    ishne,
     json_text,
+    mat,
     npy,
+    npz,
+    scp,
     wfdb_pair,
     wfdb_stored,
     zipped,
@@ -38,6 +43,13 @@ SMALL: dict[str, Callable[[], bytes]] = {
     "csv": lambda: csv(np.round(UV[:3] * 1e-3, 3), time="time_s"),
     "header": lambda: header(record="a 12 500 40"),
     "zip": lambda: zipped(wfdb_pair(UV)),
+    "scp": lambda: scp(UV, checksums=False),
+    "scp, packed": lambda: scp(UV, packed=True, checksums=False),
+    "edf": lambda: edf(UV, data_record_duration=0.08),
+    "ishne": lambda: ishne(UV),
+    "mat": lambda: mat(compressed=False, val=UV[:8] * 1e-3),
+    "mat, packed": lambda: mat(val=UV[:8] * 1e-3),
+    "npz": lambda: npz(signal_uv=UV, fs=500, leads=LEADS),
 }
 
 
@@ -94,6 +106,15 @@ def test_damaged_headers(storage: str, data: st.DataObject) -> None:
     _read_or_refuse({"a.hea": data.draw(_damaged(text)), "a.dat": samples})
 
 
+@settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_damaged_headers_of_segments(data: st.DataObject) -> None:
+    whole = b"m/3 12 500 90\na 40\n~ 10\na 40\n"
+    damaged = data.draw(_damaged(whole if data.draw(st.booleans()) else whole.replace(b"~ 10\n", b"b 10\n")))
+    part = _small("header").replace(b"a 12 500 40", b"a 12 500")
+    _read_or_refuse({"m.hea": damaged, "a.hea": part, "a.dat": UV.T.astype("<i2").tobytes()})
+
+
 def _loud(storage: str, n: int) -> bytes:
     return header(LEADS[:8], record=f"a 8 20000 {n}", storage=storage)
 
@@ -104,6 +125,10 @@ def _flac(n: int) -> bytes:
     return stream.getvalue()
 
 
+def _segment(n: int) -> dict[str, bytes]:
+    return {"a.hea": header(record=f"a 12 20000 {n}"), "a.dat": bytes(24 * n)}
+
+
 LARGEST: dict[str, Callable[[], bytes | dict[str, bytes]]] = {
     "npy": lambda: npy(np.zeros((8, 2_490_000), np.int8)),
     "format 8": lambda: {"a.hea": _loud("8", 2_480_000), "a.dat": bytes(19_840_000)},
@@ -111,6 +136,11 @@ LARGEST: dict[str, Callable[[], bytes | dict[str, bytes]]] = {
     "format 212": lambda: {"a.hea": _loud("212", 1_660_000), "a.dat": bytes(19_920_000)},
     "format 516, packed to 100 kB": lambda: {"a.hea": _loud("516", 2_400_000), "a.dat": _flac(2_400_000)},
     "format 16 of more leads than bytes": lambda: {"a.hea": _loud("16x10000", 1000), "a.dat": bytes(1000)},
+    "mat": lambda: mat(compressed=False, val=np.zeros((8, 2_490_000), np.int8)),
+    "edf": lambda: edf(np.zeros((12, 800_000), np.int16)),
+    "ishne": lambda: ishne(np.zeros((12, 800_000), np.int16)),
+    "segments": lambda: {"m.hea": b"m/1000 12 20000\n" + b"a 1600\n" * 1000} | _segment(1600),
+    "scp": lambda: scp(np.zeros((12, 16_000), np.int16), interval_us=200),
     "a zip of nothing but marks": lambda: b"PK\x03\x04" + b"PK\x01\x02" * 4_900_000,
 }
 
@@ -120,10 +150,29 @@ def test_the_largest_files_stay_within_512_mb(name: str) -> None:
     source = LARGEST[name]()
     tracemalloc.start()
     try:
-        assert read(source, fs_hz=20_000, units="mV").fs_hz == 20_000
+        stated = name in ("scp", "edf", "ishne")
+        assert read(source, fs_hz=None if stated else 20_000, units=None if stated else "mV").fs_hz >= 500
     except EcgError:
         assert name.endswith(("bytes", "marks"))
     finally:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peak < 400_000_000  # 80 MB are the interpreter and its libraries
+
+
+@pytest.mark.parametrize("piece", [b"[],", b"{},"])
+def test_json_of_empty_lists_is_refused_before_they_fill_the_memory(piece: bytes) -> None:
+    source = b'{"fs_hz": 500, "signal_mv": [' + piece * 300_000 + piece[:2] + b"]}"
+    tracemalloc.start()
+    try:
+        with pytest.raises(UnreadableRecord, match="lists and objects"):
+            read(source)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < len(source)
+
+
+def test_the_densest_json_of_samples_is_read() -> None:
+    rows = b",".join([b"[0,0,0,0,0,0,0,0]"] * 5000)
+    assert read(b'{"fs_hz":500,"signal_mv":[' + rows + b"]}").signal_mv.shape == (12, 5000)

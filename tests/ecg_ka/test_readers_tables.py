@@ -101,6 +101,25 @@ def test_npy_of_microvolts_of_eight_leads_and_of_named_leads() -> None:
     np.testing.assert_allclose(read(npy(MV[0]), fs_hz=500, leads=["II"]).signal_mv, MV[:1], atol=1e-6)
 
 
+ORDERS = {
+    "aVF before aVL": [0, 1, 2, 3, 5, 4],
+    "II before I": [1, 0, 2, 3, 4, 5],
+    "Cabrera": [4, 0, 3, 1, 5, 2],
+    "chest leads first": [6, 7, 8, 9, 10, 11, 0, 1, 2, 3, 4, 5],
+}
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_twelve_unnamed_leads_in_another_order_are_refused(name: str) -> None:
+    order = ORDERS[name] + [row for row in range(12) if row not in ORDERS[name]]
+    table = MV[order] + 3.0  # an offset says nothing about the order
+    for data in (npy(table), npy(table.T), json_text(table, leads=None)):
+        with pytest.raises(errors.MalformedHeader, match="Pass leads"):
+            read(data, fs_hz=500)
+    assert read(npy(table), fs_hz=500, leads=[LEADS[row] for row in order]).leads == LEADS
+    assert read(npy(MV + 3.0), fs_hz=500).leads == LEADS
+
+
 def _npy_header(shape: str, dtype: str = "'<f4'", body: bytes = b"") -> bytes:
     text = f"{{'descr': {dtype}, 'fortran_order': False, 'shape': {shape}, }}".encode()
     return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + body
@@ -138,6 +157,9 @@ def test_json_in_both_units() -> None:
         assert (record.leads, record.fs_hz, record.source.units_assumed) == (LEADS, 500, False)
         np.testing.assert_allclose(record.signal_mv, MV, atol=1e-6)
     assert read(json_text(MV, age_years=63)).source.age_years == 63
+    odd = read(json_text(MV, age_years="about 60")).source
+    assert odd.age_years is None
+    assert "age" in odd.notes[0]
 
 
 def test_json_without_names_or_rate_takes_them_from_the_caller() -> None:
@@ -156,6 +178,7 @@ def test_json_without_names_or_rate_takes_them_from_the_caller() -> None:
         (json_text(MV, fs_hz="500"), errors.InvalidSamplingRate),
         (json_text(MV, fs_hz=True), errors.InvalidSamplingRate),
         (json_text(MV, fs_hz=None), errors.InvalidSamplingRate),
+        (json_text(MV).replace(b"{", b'{"fs_hz": 250, ', 1), errors.MalformedHeader),
         (json_text(MV, sampling_rate=250), errors.MalformedHeader),
         (json_text(MV, signal_uv=[[1]]), errors.MalformedHeader),
         (json_text(MV, signal_mv=None), errors.MalformedHeader),

@@ -83,7 +83,9 @@ def test_a_dot_in_the_record_name_and_a_dialect_date() -> None:
     [("#Age: 56", 56), ("# age: 81", 81), ("#<age>: 49 <sex>: M", 49), ("#Age: NaN", None), ("#age: 300", None)],
 )
 def test_age(comment: str, age: float | None) -> None:
-    assert read(wfdb_pair(counts_uv(), comments=comment)).source.age_years == age
+    source = read(wfdb_pair(counts_uv(), comments=comment)).source
+    assert source.age_years == age
+    assert any("age" in note for note in source.notes) == (comment == "#age: 300")
 
 
 def test_date_in_the_way_of_the_standard() -> None:
@@ -147,6 +149,11 @@ def test_a_checksum_that_differs_is_told_and_another_records_samples_are_refused
     assert altered.source.notes == ("the checksum in the WFDB header does not match the samples of II",)
     with pytest.raises(errors.MalformedHeader, match="checksum"):
         read({"a.hea": text, "a.dat": (counts_uv(seed=8) + 1).T.astype("<i2").tobytes()})
+
+
+def test_a_checksum_and_a_first_sample_of_0_are_placeholders() -> None:
+    assert read(wfdb_pair(counts_uv(), rest="16 0 0 0 0")).source.notes == ()
+    assert "checksum" in read(wfdb_pair(counts_uv(), rest="16 0 5 0 0")).source.notes[0]
 
 
 def test_the_marker_of_a_missing_sample_is_not_a_sample() -> None:

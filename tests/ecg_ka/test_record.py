@@ -63,6 +63,8 @@ def test_nothing_is_derived_without_both_limb_leads_and_missing_ones_are_named()
         (" v6 ", "V6"),
         ("lead-I", "I"),
         ("C4", "V4"),
+        ("DI", "I"),
+        ("DIII", "III"),
     ],
 )
 def test_spellings_of_one_lead(spelling: str, lead: str) -> None:

@@ -158,8 +158,9 @@ def server(bundle_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture(scope="session")
 def narrow_server(bundle_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A real server that takes 1 MB, one request at a time, and waits 1.5 s for a body."""
-    limits = {"max_upload_mb": 1, "max_concurrent": 1, "upload_timeout_s": 1.5}
+    """A real server for 1 MB, two bodies and one estimate at a time; it waits 3 s for a body and 1.5 s for headers."""
+    limits: dict[str, float] = {"max_upload_mb": 1, "max_uploads": 2, "max_concurrent": 1, "max_connections": 10}
+    limits |= {"upload_timeout_s": 3, "header_timeout_s": 1.5, "keep_alive_s": 1}
     with running(tmp_path_factory.mktemp("narrow"), bundle=bundle_folder, **limits) as started:
         yield started
 

@@ -129,12 +129,42 @@ def test_the_interface_description_teaches_and_promises_nothing(client: TestClie
     assert not re.findall(r"\bnormal\b|ruled? out|\bexcluded?\b|\btreat", text)
 
 
+SERVICE_LINKS = {
+    "ECG_KA_SERVICE_HOST": "10.0.0.1",
+    "ECG_KA_SERVICE_PORT": "8000",
+    "ECG_KA_SERVICE_PORT_HTTP": "8000",
+    "ECG_KA_PORT": "tcp://10.0.0.1:8000",
+    "ECG_KA_PORT_8000_TCP": "tcp://10.0.0.1:8000",
+    "ECG_KA_PORT_8000_TCP_PROTO": "tcp",
+    "ECG_KA_PORT_8000_TCP_PORT": "8000",
+    "ECG_KA_PORT_8000_TCP_ADDR": "10.0.0.1",
+    "ECG_KA_WEB_SERVICE_HOST": "10.0.0.2",
+    "ECG_KA_WEB_PORT": "udp://10.0.0.2:53",
+}
+
+
+def test_what_kubernetes_says_about_its_services_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = from_environment()
+    for name, value in SERVICE_LINKS.items():
+        monkeypatch.setenv(name, value)
+    assert from_environment() == expected
+    monkeypatch.setenv("ECG_KA_PORT", "8123")
+    monkeypatch.setenv("ECG_KA_HOST", "")
+    assert from_environment() == expected.model_copy(update={"port": 8123})
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         ("ECG_KA_PROT", "80"),
         ("ecg_ka_bundel", "x"),
         ("ECG_KA_PORT", "eighty"),
+        ("ECG_KA_PORT", "tcp"),
+        ("ECG_KA_SERVICE", "10.0.0.1"),
+        ("ECG_KA_SERVICE_HOSTS", "10.0.0.1"),
+        ("ECG_KA_SERVICE_PORT", "tcp"),
+        ("ECG_KA_PORT_8000", "8000"),
+        ("ECG_KA_HEADER_TIMEOUT_S", "0"),
         ("ECG_KA_PORT", "70000"),
         ("ECG_KA_MAX_UPLOAD_MB", "0"),
         ("ECG_KA_THREADS", "-1"),

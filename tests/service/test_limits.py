@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import socket
 import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from service.app import create_app
+from service.settings import Settings
 
 HEAD = b"POST /v1/predict HTTP/1.1\r\nHost: test\r\nContent-Type: multipart/form-data; boundary=b\r\n"
 PART = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
@@ -50,21 +58,79 @@ def test_a_file_over_the_limit_of_the_library_is_413(server: Any) -> None:
     assert answer.status_code == 413
 
 
-def test_one_request_too_many_is_told_to_come_back_and_a_slow_body_loses_its_place(
+def start_slow_body(connection: socket.socket) -> None:
+    connection.sendall(HEAD + b"Content-Length: 1000\r\n\r\n" + PART)
+    time.sleep(0.2)
+
+
+def check_overloaded(answer: Any) -> None:
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "1"
+    assert answer.json()["type"] == "urn:ecg-ka:error:overloaded"
+
+
+def test_a_slow_body_keeps_nobody_from_an_estimate(narrow_server: Any, dicom_bytes: bytes) -> None:
+    with connect(narrow_server) as slow:
+        start_slow_body(slow)
+        assert narrow_server.client.post("/v1/predict", files={"file": ("a", dicom_bytes)}).status_code == 200
+        assert read_all(slow).startswith(b"HTTP/1.1 408 ")
+
+
+def test_one_upload_too_many_is_told_to_come_back_and_slow_bodies_lose_their_places(
     narrow_server: Any, dicom_bytes: bytes
 ) -> None:
     files = {"file": ("a", dicom_bytes)}
-    with connect(narrow_server) as slow:
-        slow.sendall(HEAD + b"Content-Length: 1000\r\n\r\n" + PART)
-        time.sleep(0.3)
-        refused = narrow_server.client.post("/v1/predict", files=files)
+    with connect(narrow_server) as slow, connect(narrow_server) as slower:
+        for connection in (slow, slower):
+            start_slow_body(connection)
+        check_overloaded(narrow_server.client.post("/v1/predict", files=files))
         assert narrow_server.client.get("/healthz").status_code == 200
         assert narrow_server.client.get("/readyz").status_code == 200
-        assert read_all(slow).startswith(b"HTTP/1.1 408 ")
-    assert refused.status_code == 503
-    assert refused.headers["retry-after"] == "1"
-    assert refused.json()["type"] == "urn:ecg-ka:error:overloaded"
+        for connection in (slow, slower):
+            assert read_all(connection).startswith(b"HTTP/1.1 408 ")
     assert narrow_server.client.post("/v1/predict", files=files).status_code == 200
+
+
+def test_one_estimate_too_many_is_told_to_come_back(bundle_folder: Path, dicom_bytes: bytes) -> None:
+    files = {"file": ("a", dicom_bytes)}
+    with TestClient(create_app(Settings(bundle=bundle_folder, max_concurrent=1))) as client:
+        with client.app_state["estimates"].entered():
+            check_overloaded(client.post("/v1/predict", files=files))
+            assert client.post("/v1/predict", files={"file": ("a", b"")}, data={"level": "9"}).status_code == 422
+        assert client.post("/v1/predict", files=files).status_code == 200
+
+
+@pytest.mark.parametrize("before", [b"", b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n"])
+def test_headers_that_do_not_come_end_the_connection(narrow_server: Any, before: bytes) -> None:
+    """Neither silence nor a byte now and then keeps it open, first request or later one."""
+    with connect(narrow_server) as connection:
+        if before:
+            connection.sendall(before)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+        started = time.monotonic()
+        with suppress(ConnectionError):
+            for byte in b"GET /healthz HTTP/1.1\r\nHost: " + b"x" * 200:
+                connection.sendall(bytes([byte]))
+                time.sleep(0.05)
+        assert time.monotonic() - started < 8  # all of it takes 11 s
+    assert narrow_server.client.get("/healthz").status_code == 200
+
+
+def test_an_idle_connection_is_closed(narrow_server: Any) -> None:
+    with connect(narrow_server) as connection:
+        assert read_all(connection) == b""
+    with connect(narrow_server) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n")
+        assert read_all(connection).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_request_on_one_connection_too_many_is_refused(narrow_server: Any) -> None:
+    with ExitStack() as stack:
+        for _ in range(10):
+            stack.enter_context(connect(narrow_server))
+        with connect(narrow_server) as last:
+            last.sendall(b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n")
+            assert read_all(last).startswith(b"HTTP/1.1 503 ")
 
 
 def test_a_client_that_hangs_up_frees_its_place(narrow_server: Any, dicom_bytes: bytes) -> None:

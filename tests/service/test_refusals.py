@@ -94,9 +94,11 @@ def test_a_bad_ecg(server: Any, bad_ecgs: dict[str, dict[str, Any]], case: str, 
     check_problem(answer, status, name or answer.json()["type"].rpartition(":")[2])
 
 
-def multipart(*parts: bytes, end: bytes = b"--b--\r\n") -> dict[str, Any]:
+def multipart(
+    *parts: bytes, end: bytes = b"--b--\r\n", content_type: str = "multipart/form-data; boundary=b"
+) -> dict[str, Any]:
     body = b"".join(b"--b\r\nContent-Disposition: form-data; " + part + b"\r\n" for part in parts) + end
-    return {"content": body, "headers": {"content-type": "multipart/form-data; boundary=b"}}
+    return {"content": body, "headers": {"content-type": content_type}}
 
 
 FILE = b'name="file"; filename="a"\r\n\r\nx'
@@ -126,6 +128,9 @@ FILE = b'name="file"; filename="a"\r\n\r\nx'
             "malformed-body",
         ),
         ({"content": b"x", "headers": {"content-type": "multipart/form-data"}}, 400, "malformed-body"),
+        (multipart(FILE, content_type="multipart/form-data; boundary=b; charset=latin-1"), 415, "unsupported-body"),
+        (multipart(FILE, content_type='multipart/form-data; charset="UTF-16"; boundary=b'), 415, "unsupported-body"),
+        (multipart(FILE, content_type="multipart/form-data; boundary=b; charset=UTF-8"), 415, "unknown-format"),
         ({"json": {"signal_mv": []}}, 415, "unsupported-body"),
         ({"data": {"file": "x"}}, 415, "unsupported-body"),
         ({}, 415, "unsupported-body"),
@@ -133,6 +138,18 @@ FILE = b'name="file"; filename="a"\r\n\r\nx'
 )
 def test_a_bad_request(client: TestClient, request_parts: dict[str, Any], status: int, name: str) -> None:
     check_problem(client.post("/v1/predict", **request_parts), status, name)
+
+
+@pytest.mark.parametrize(
+    ("boundary", "charset", "name"),
+    [("utf-8", "latin-1", "unsupported-body"), ("charset", "utf-8", "unknown-format")],
+)
+def test_the_charset_of_a_form_is_told_from_its_boundary(
+    client: TestClient, boundary: str, charset: str, name: str
+) -> None:
+    content = multipart(FILE)["content"].replace(b"--b", b"--" + boundary.encode())
+    headers = {"content-type": f"multipart/form-data; boundary={boundary}; charset={charset}"}
+    check_problem(client.post("/v1/predict", content=content, headers=headers), 415, name)
 
 
 def test_unknown_paths_and_methods(client: TestClient) -> None:

@@ -23,7 +23,7 @@ COHORT = Cohort(
     {"split": np.full(120, "train"), "potassium_mmol_l": np.round(RNG.normal(4.2, 0.7, 120), 1).astype(np.float32)},
     {},
 )
-LABELS = COHORT.labels(Split.TRAIN)
+LABELS = COHORT.labels(COHORT.rows(Split.TRAIN))
 
 
 def network() -> PotassiumNet:

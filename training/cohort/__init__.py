@@ -1,6 +1,6 @@
 """A cohort on disk: model inputs as one int16 memory map, one row of labels an ECG.
 
-signals.npy    (n, leads, T) int16 in steps of ecg_ka.preprocess.LSB_MV
+signals.npy    (n, leads, T) int16 in steps of ecg_ka.preprocess.LSB_MV; the ECGs of a patient in the order of time
 index.npz      columns (n,): patient, potassium_mmol_l, split, and covariates
 cohort.json    specification, counts, hashes
 """
@@ -68,12 +68,22 @@ class Cohort:
         return cls(signals, index, json.loads((folder / "cohort.json").read_text()))
 
     def rows(self, split: Split) -> NDArray[np.int64]:
-        """Positions of the ECGs of one split."""
+        """Positions of the ECGs that a split is used for: all of them in training, one a patient in the others.
+
+        Calibration and intervals of test metrics take their ECGs for independent, which those of one patient are not.
+        """
+        if split is not Split.TRAIN:
+            return self.first_rows(split)
         return np.flatnonzero(self.index["split"] == split.value)
 
-    def labels(self, split: Split) -> NDArray[np.float64]:
-        """Potassium in mmol/L of the ECGs of one split."""
-        return self.index["potassium_mmol_l"][self.rows(split)].astype(np.float64)
+    def first_rows(self, split: Split) -> NDArray[np.int64]:
+        """Positions of the first ECG of each patient of one split."""
+        rows = np.flatnonzero(self.index["split"] == split.value)
+        return rows[np.sort(np.unique(self.index["patient"][rows], return_index=True)[1])]
+
+    def labels(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Potassium in mmol/L of the ECGs at ``rows``."""
+        return self.index["potassium_mmol_l"][rows].astype(np.float64)
 
     def signal_mv(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Model inputs (n, leads, T) in mV, bit for bit as serving computes them."""

@@ -30,7 +30,7 @@ class CompareConfig:
 
     out: Path = field(metadata={"help": "run folder; finished cells in it are kept"})
     preset: Preset = field(default=Preset.PUBLISHED, metadata={"help": "size of the potassium effects"})
-    patients: int = field(default=26_000, metadata={"help": "patients a cohort, one ECG each, 77 % for training"})
+    patients: int = field(default=21_500, metadata={"help": "patients a cohort, one ECG each, 77 % for training"})
     seeds: int = field(default=3, metadata={"help": "cohorts and networks a prior"})
     epochs: int = field(default=10, metadata={"help": "end to end"})
     batch_size: int = field(default=128, metadata={"help": "ECGs a step, end to end"})

@@ -75,7 +75,9 @@ class Site:
             case Stage.END_TO_END:
                 network, seconds = self._whole(method.objective)
                 features = embed(network, self.cohort, self.cohort.rows(Split.TEST))
-                return Outcome(self.cohort.labels(Split.TEST), estimates_from(network, features), seconds)
+                return Outcome(
+                    self.cohort.labels(self.cohort.rows(Split.TEST)), estimates_from(network, features), seconds
+                )
             case Stage.QUANTILE_MAP:
                 return Outcome(self._test_labels(), quantile_map(*self._free()), None)
             case Stage.STRETCH:
@@ -100,7 +102,9 @@ class Site:
     def _whole(self, objective: ObjectiveConfig) -> tuple[PotassiumNet, float]:
         torch.manual_seed(self.seed)
         network = PotassiumNet(NETWORK).to(self.device)
-        goal = make_objective(objective, self.cohort.labels(Split.TRAIN), network.n_features, spread=False)
+        goal = make_objective(
+            objective, self.cohort.labels(self.cohort.rows(Split.TRAIN)), network.n_features, spread=False
+        )
         trainer = WholeTrainer(self.config.whole(self.seed), network, goal, self.cohort, self._augment)
         return network, _train(trainer)
 
@@ -137,7 +141,7 @@ class Site:
         tensors["seconds_per_step"] = torch.tensor(seconds)
         for split in (Split.CALIBRATION, Split.TEST):
             tensors[split.value] = embed(network, self.cohort, self.cohort.rows(split))
-            tensors[f"{split}_labels"] = torch.from_numpy(self.cohort.labels(split))
+            tensors[f"{split}_labels"] = torch.from_numpy(self.cohort.labels(self.cohort.rows(split)))
         return tensors
 
 
