@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# docs/comparison.md and its pictures from nothing: about 80 minutes on 2 cores without a GPU, 6.5 GB of disk. Killed at
+# docs/comparison.md and its pictures from nothing: about an hour on 2 idle cores without a GPU, 6.5 GB of disk. Killed at
 # any moment it goes on where it was. Usage: training/runs/compare.sh [FOLDER]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
