@@ -17,11 +17,13 @@ LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V
 INDEPENDENT_LEADS = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
 """The 8 leads from which the other 4 follow (Einthoven, Goldberger)."""
 
+DERIVED_FROM_I_II = {"III": (-1.0, 1.0), "aVR": (-0.5, -0.5), "aVL": (1.0, -0.5), "aVF": (-0.5, 1.0)}
+"""How much of I and of II the other 4 limb leads hold."""
+
 FS_RANGE_HZ = (50.0, 20_000.0)
 """Sampling rates outside this range are refused: below it no T wave survives, above it no cart writes."""
 
 _CANONICAL = {lead.upper(): lead for lead in LEADS} | {f"C{i}": f"V{i}" for i in range(1, 7)}
-_DERIVED_FROM_I_II = {"III": (-1.0, 1.0), "aVR": (-0.5, -0.5), "aVL": (1.0, -0.5), "aVF": (-0.5, 1.0)}
 
 
 def canonical_lead(name: str) -> str | None:
@@ -148,8 +150,8 @@ def _check_sampling_rate(fs_hz: float) -> None:
 def _derive(rows: dict[str, NDArray[np.float32]]) -> tuple[str, ...]:
     if "I" not in rows or "II" not in rows:
         return ()
-    derived = tuple(lead for lead in _DERIVED_FROM_I_II if lead not in rows)
+    derived = tuple(lead for lead in DERIVED_FROM_I_II if lead not in rows)
     for lead in derived:
-        a, b = _DERIVED_FROM_I_II[lead]
+        a, b = DERIVED_FROM_I_II[lead]
         rows[lead] = np.float32(a) * rows["I"] + np.float32(b) * rows["II"]
     return derived
