@@ -51,8 +51,8 @@ _SENTENCES: dict[Flag, str] = {
     "in the file may be wrong.",
     Flag.INCONSISTENT_LEADS: "At least one of III, aVR, aVL and aVF is not what leads I and II make it: a lead is "
     "disturbed or carries a wrong name.",
-    Flag.LEAD_REVERSAL_SUSPECTED: "Limb cables may be interchanged, or the heart may lie on the right: check the "
-    "electrodes before the estimate is used.",
+    Flag.LEAD_REVERSAL_SUSPECTED: "Limb cables may be interchanged: check the electrodes; pacing, left bundle branch "
+    "block or a heart on the right can look alike.",
     Flag.UNITS_ASSUMED: "The file does not state the unit of its samples; millivolt was assumed.",
     Flag.RESAMPLED: "The sampling rate was converted to the rate of the model.",
     Flag.SHORT_RECORDING: "The recording is shorter than 10 s; the rest of the model's window was left blank.",

@@ -1,4 +1,18 @@
-"""Are limb cables interchanged? What I and II would look like beside V6 if they were."""
+"""Are limb cables interchanged? What I and II would look like beside V6 if they were.
+
+The limits were set on 1,860 simulated ECGs and PTB-XL 1-100. On others, each with a twin whose cables are interchanged
+by calculation, the flag was raised for
+
+- 1,856 simulated ECGs (all conditions, noise, published effects): 97.9 % of the twins with RA and LA interchanged
+  (94.1 % with the right pair named; every condition above 90 % but pacing, 75 %), 87.2 % of those with RA and LL, and
+  1.3 % as they are, all of them paced or with left bundle branch block, where I and II need not resemble V6;
+- PTB-XL 101-200: 94 %, 94 %, and 2 % as they are, one paced ECG that stands there twice. Of PTB-XL 1-100 none is.
+
+The simulator makes it a little too easy: its hearts vary less than real ones. RA for LA in atrial fibrillation is found
+as well (96 % of 153), because QRS and T suffice. LA for LL leaves I and II alike V6 and is not seen (2.3 %, as many as
+false alarms), and interchanged chest cables are not sought. A heart on the right turns I and V6 together: it is hardly
+ever taken for RA and LA, but in 40 to 50 % for RA and LL.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +62,8 @@ def _average_beat(signal: Values, coarse: Coarse, r_peaks: NDArray[np.int64]) ->
     if len(index) < _FEWEST_BEATS:
         return None
     beat: Values = np.median(signal[:, index], axis=1)
-    return beat - beat[:, _part(_LEVEL_S, coarse.rate_hz)].mean(axis=1, keepdims=True)
+    beat -= beat[:, _part(_LEVEL_S, coarse.rate_hz)].mean(axis=1, keepdims=True)
+    return beat
 
 
 def _part(span_s: tuple[float, float], rate_hz: float) -> slice:
