@@ -196,6 +196,15 @@ def test_of_200_real_ecgs_one_has_inconsistent_leads(real: list[Signal]) -> None
     assert "aVR (by up to 2.5" in " ".join(assess(record(real[161])).notes)
 
 
+@pytest.mark.shared
+@pytest.mark.parametrize("lead", AUGMENTED)
+def test_a_real_limb_lead_upside_down_is_named_alone(real: list[Signal], lead: str) -> None:
+    upside_down = np.ones((12, 1), dtype=np.float32)
+    upside_down[LEADS.index(lead)] = -1
+    named = [inconsistent(record(signal * upside_down)) for signal in real[:100]]
+    assert np.mean([leads == [lead] for leads in named]) >= 0.98
+
+
 @pytest.mark.parametrize(("factor", "flagged"), [(5.0, 0.80), (0.2, 0.70), (1.0, 0.0)])
 def test_a_gain_that_is_five_times_off_is_mostly_seen(
     simulated: tuple[Signal, NDArray[np.bool_], NDArray[np.bool_]], factor: float, flagged: float
