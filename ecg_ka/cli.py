@@ -91,6 +91,7 @@ def quality(
         "duration_s": record.duration_s,
         "leads_missing": record.leads_missing,
         "flags": [{"name": flag, "sentence": flag.sentence} for flag in sorted(found.flags)],
+        "notes": found.notes,
         "leads": [asdict(lead) for lead in found.leads],
         "full": asdict(full_report(record, found)) if full else None,
     }

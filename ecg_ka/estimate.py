@@ -61,7 +61,7 @@ class QualitySummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EcgProvenance:
-    """Which ECG was read, and what was assumed or converted on the way."""
+    """Which ECG was read, and what was assumed, converted or doubted on the way (``notes``)."""
 
     sha256: str
     format: str

@@ -97,7 +97,7 @@ class Estimator:
             abstain_reasons=reasons,
             quality=_summary(window, quality),
             novelty=None,
-            ecg=_provenance(record, start_s),
+            ecg=_provenance(record, start_s, quality.notes),
             model=self.bundle.identity(),
             timing_ms=1000 * (time.perf_counter() - started),
         )
@@ -147,6 +147,9 @@ def withholding_reasons(record: EcgRecord, quality: SignalQuality, spec: SignalS
         ),
         "the amplitude is implausible for a surface ECG; check gain and unit of the file": (
             Flag.IMPLAUSIBLE_AMPLITUDE in quality.flags
+        ),
+        "the heart rate is implausible; check the sampling rate of the file": (
+            Flag.IMPLAUSIBLE_HEART_RATE in quality.flags
         ),
         f"the patient is {age:g} years old according to the file; the model is meant for adults"
         if age is not None
@@ -200,7 +203,7 @@ def _summary(window: EcgRecord, quality: SignalQuality) -> QualitySummary:
     return QualitySummary(grade=str(quality.grade), leads=grades, heart_rate_bpm=quality.heart_rate_bpm)
 
 
-def _provenance(record: EcgRecord, window_start_s: float) -> EcgProvenance:
+def _provenance(record: EcgRecord, window_start_s: float, quality_notes: tuple[str, ...]) -> EcgProvenance:
     source = record.source
     return EcgProvenance(
         sha256=source.sha256,
@@ -213,7 +216,7 @@ def _provenance(record: EcgRecord, window_start_s: float) -> EcgProvenance:
         leads_derived=record.leads_derived,
         duration_s=record.duration_s,
         window_start_s=window_start_s,
-        notes=source.notes,
+        notes=source.notes + quality_notes,
     )
 
 

@@ -17,6 +17,9 @@ class Flag(StrEnum):
     LOW_QUALITY = "LOW_QUALITY"
     MISSING_LEADS = "MISSING_LEADS"
     IMPLAUSIBLE_AMPLITUDE = "IMPLAUSIBLE_AMPLITUDE"
+    IMPLAUSIBLE_HEART_RATE = "IMPLAUSIBLE_HEART_RATE"
+    INCONSISTENT_LEADS = "INCONSISTENT_LEADS"
+    LEAD_REVERSAL_SUSPECTED = "LEAD_REVERSAL_SUSPECTED"
     UNITS_ASSUMED = "UNITS_ASSUMED"
     RESAMPLED = "RESAMPLED"
     SHORT_RECORDING = "SHORT_RECORDING"
@@ -44,6 +47,12 @@ _SENTENCES: dict[Flag, str] = {
     Flag.MISSING_LEADS: "At least one lead that the model uses is missing and was left blank.",
     Flag.IMPLAUSIBLE_AMPLITUDE: "The amplitude is implausible for a surface ECG: gain or unit in the file may be "
     "wrong.",
+    Flag.IMPLAUSIBLE_HEART_RATE: "The beats found come slower than 20 or faster than 300 a minute: the sampling rate "
+    "in the file may be wrong.",
+    Flag.INCONSISTENT_LEADS: "At least one of III, aVR, aVL and aVF is not what leads I and II make it: a lead is "
+    "disturbed or carries a wrong name.",
+    Flag.LEAD_REVERSAL_SUSPECTED: "Limb cables may be interchanged: check the electrodes; pacing, left bundle branch "
+    "block or a heart on the right can look alike.",
     Flag.UNITS_ASSUMED: "The file does not state the unit of its samples; millivolt was assumed.",
     Flag.RESAMPLED: "The sampling rate was converted to the rate of the model.",
     Flag.SHORT_RECORDING: "The recording is shorter than 10 s; the rest of the model's window was left blank.",

@@ -40,11 +40,12 @@ def quality_text(report: Mapping[str, Any]) -> str:
         "lead  grade       noise uV  wander mV  amplitude mV  clipped  notes",
     ]
     for lead in report["leads"]:
-        notes = ", ".join(name for name in ("flat", "disconnected") if lead[name])
+        notes = ", ".join(name for name in ("flat", "disconnected", "inconsistent") if lead[name])
         lines.append(
             f"{lead['lead']:4}  {lead['grade']:10}  {lead['noise_uv']:8.1f}  {lead['wander_mv']:9.2f}  "
             f"{lead['amplitude_mv']:12.2f}  {lead['clipped_fraction']:7.1%}  {notes}".rstrip()
         )
+    lines += [f"note: {note}" for note in report["notes"]]
     lines += [f"{flag['name']}: {flag['sentence']}" for flag in report["flags"]]
     if report["full"] is not None:
         lines += ["", "neurokit2:", *_nested(report["full"], "  ")]

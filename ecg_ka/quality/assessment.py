@@ -10,11 +10,16 @@ from numpy.typing import NDArray
 
 from ecg_ka.flags import Flag
 from ecg_ka.quality.beats import coarsen, find_beats
+from ecg_ka.quality.cables import interchanged_cables
+from ecg_ka.quality.einthoven import disagreements_mv
 from ecg_ka.quality.indices import LeadIndices, measure
 from ecg_ka.record import EcgRecord
 
 HEART_RATE_RANGE_BPM = (20.0, 300.0)
-AMPLITUDE_RANGE_MV = (0.3, 6.0)
+AMPLITUDE_RANGE_MV = (0.3, 4.0)
+"""Peak to peak of the median lead. Outside, a wrong gain is likelier than such a heart: PTB-XL 1-100 lie between 0.58
+and 2.46 mV, and at 5 times their gain, a common mistake, 91 % lie above 4 mV (42 % above 6), at a fifth of it 86 %
+below 0.3. No estimate is given there, because the model reads the height of the waves."""
 
 # Limits for (noise in microvolt, wander in mV, share of clipped samples, share of still blocks). Among 200 clinical
 # ECGs 95 % have their worst lead below 18 uV of noise and 1.1 mV of wander. A frozen end of 0.1 s, as some carts write,
@@ -43,12 +48,13 @@ class LeadQuality:
     """The quality of one lead; :func:`ecg_ka.quality.indices.measure` defines the measures.
 
     ``flat`` means that nothing, or next to nothing beside the other leads, moves for most of the time;
-    ``disconnected`` that the heartbeat is not in this lead.
+    ``disconnected`` that the heartbeat is not in this lead; ``inconsistent`` that it does not follow from I and II.
     """
 
     lead: str
     flat: bool
     disconnected: bool
+    inconsistent: bool
     clipped_fraction: float
     noise_uv: float
     wander_mv: float
@@ -60,7 +66,8 @@ class LeadQuality:
 class SignalQuality:
     """The quality of a record: ``leads`` in record order, R peaks as sample indices (n_beats,), and flags.
 
-    ``heart_rate_bpm`` comes from the median beat interval and is None with fewer than two beats.
+    ``heart_rate_bpm`` comes from the median beat interval and is None with fewer than two beats. ``notes`` say in words
+    which leads and numbers stand behind the flags.
     """
 
     leads: tuple[LeadQuality, ...]
@@ -68,6 +75,7 @@ class SignalQuality:
     r_peaks: NDArray[np.int64]
     heart_rate_bpm: float | None
     flags: frozenset[Flag]
+    notes: tuple[str, ...]
 
 
 def assess(record: EcgRecord) -> SignalQuality:
@@ -75,29 +83,46 @@ def assess(record: EcgRecord) -> SignalQuality:
 
     The record is unusable when no heart rate between 20 and 300 per minute is found or when most leads are unusable;
     otherwise it is as good as its worst lead, and poor when that is unusable. Poor and unusable records carry
-    LOW_QUALITY; a median lead below 0.3 mV or above 6 mV peak to peak gives IMPLAUSIBLE_AMPLITUDE.
+    LOW_QUALITY. What the file states is doubted where the ECG contradicts it: a median lead below 0.3 mV or above 4 mV
+    peak to peak gives IMPLAUSIBLE_AMPLITUDE, a heart rate outside its range IMPLAUSIBLE_HEART_RATE, limb leads that do
+    not fit each other INCONSISTENT_LEADS, and limb leads that do not fit V6 LEAD_REVERSAL_SUSPECTED.
     """
     signal = np.ascontiguousarray(record.signal_mv)
     coarse = coarsen(signal, record.fs_hz)
     r_peaks = find_beats(signal, record.fs_hz, coarse)
-    leads = _lead_qualities(record.leads, measure(signal, record.fs_hz, coarse, r_peaks))
+    inconsistent_mv = disagreements_mv(record)
+    leads = _lead_qualities(record.leads, measure(signal, record.fs_hz, coarse, r_peaks), set(inconsistent_mv))
     heart_rate_bpm = _heart_rate_bpm(r_peaks, record.fs_hz)
     grade = _record_grade(leads, heart_rate_bpm)
+    unusable = frozenset(lead.lead for lead in leads if lead.grade is Grade.UNUSABLE)
+    doubts = {
+        Flag.IMPLAUSIBLE_AMPLITUDE: _amplitude_note(leads),
+        Flag.IMPLAUSIBLE_HEART_RATE: _rate_note(heart_rate_bpm),
+        Flag.INCONSISTENT_LEADS: _inconsistency_note(inconsistent_mv),
+        Flag.LEAD_REVERSAL_SUSPECTED: _cables_note(interchanged_cables(record.leads, coarse, r_peaks, unusable)),
+    }
+    raised = {flag for flag, note in doubts.items() if note}
     return SignalQuality(
         leads=leads,
         grade=grade,
         r_peaks=r_peaks,
         heart_rate_bpm=heart_rate_bpm,
-        flags=_flags(grade, leads),
+        flags=frozenset(raised | ({Flag.LOW_QUALITY} if grade in (Grade.POOR, Grade.UNUSABLE) else set())),
+        notes=tuple(note for note in doubts.values() if note),
     )
 
 
-def _lead_qualities(names: tuple[str, ...], indices: LeadIndices) -> tuple[LeadQuality, ...]:
+def _lead_qualities(names: tuple[str, ...], indices: LeadIndices, inconsistent: set[str]) -> tuple[LeadQuality, ...]:
     usual_range = float(np.median(indices.range_mv))
-    return tuple(_lead_quality(name, indices, row, usual_range) for row, name in enumerate(names))
+    return tuple(
+        _lead_quality(name, indices, row, usual_range, inconsistent=name in inconsistent)
+        for row, name in enumerate(names)
+    )
 
 
-def _lead_quality(name: str, indices: LeadIndices, row: int, usual_range_mv: float) -> LeadQuality:
+def _lead_quality(
+    name: str, indices: LeadIndices, row: int, usual_range_mv: float, *, inconsistent: bool
+) -> LeadQuality:
     range_mv, still = float(indices.range_mv[row]), float(indices.still_fraction[row])
     noise_uv, wander_mv = float(indices.noise_uv[row]), float(indices.wander_mv[row])
     clipped = float(indices.clipped_fraction[row])
@@ -108,6 +133,7 @@ def _lead_quality(name: str, indices: LeadIndices, row: int, usual_range_mv: flo
         lead=name,
         flat=flat,
         disconnected=disconnected,
+        inconsistent=inconsistent,
         clipped_fraction=clipped,
         noise_uv=noise_uv,
         wander_mv=wander_mv,
@@ -141,11 +167,26 @@ def _record_grade(leads: tuple[LeadQuality, ...], heart_rate_bpm: float | None) 
     return max((lead.grade for lead in leads), key=_ORDER.index)
 
 
-def _flags(grade: Grade, leads: tuple[LeadQuality, ...]) -> frozenset[Flag]:
-    low, high = AMPLITUDE_RANGE_MV
-    flags = set()
-    if grade in (Grade.POOR, Grade.UNUSABLE):
-        flags.add(Flag.LOW_QUALITY)
-    if not low <= float(np.median([lead.amplitude_mv for lead in leads])) <= high:
-        flags.add(Flag.IMPLAUSIBLE_AMPLITUDE)
-    return frozenset(flags)
+def _amplitude_note(leads: tuple[LeadQuality, ...]) -> str | None:
+    (low, high), usual_mv = AMPLITUDE_RANGE_MV, float(np.median([lead.amplitude_mv for lead in leads]))
+    if low <= usual_mv <= high:
+        return None
+    return f"the median lead is {usual_mv:.3g} mV peak to peak; expected {low:g} to {high:g}"
+
+
+def _rate_note(heart_rate_bpm: float | None) -> str | None:
+    low, high = HEART_RATE_RANGE_BPM
+    if heart_rate_bpm is None or low <= heart_rate_bpm <= high:
+        return None
+    return f"{heart_rate_bpm:.3g} beats a minute at the stated sampling rate; expected {low:g} to {high:g}"
+
+
+def _inconsistency_note(inconsistent_mv: dict[str, float]) -> str | None:
+    if not inconsistent_mv:
+        return None
+    leads = ", ".join(f"{lead} (by up to {mv:.2f} mV)" for lead, mv in inconsistent_mv.items())
+    return f"not what I and II make it: {leads}"
+
+
+def _cables_note(pair: str | None) -> str | None:
+    return f"beside V6 the cables {pair} look interchanged" if pair else None

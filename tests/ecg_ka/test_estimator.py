@@ -160,7 +160,7 @@ def test_low_quality_is_about_every_lead_of_the_recording_and_says_so(estimator:
     rows[unread] += np.random.default_rng(3).normal(0, 0.1, rows.shape[1])
     clean, noisy = estimator.estimate(record), estimator.estimate(altered(record, rows))
     assert noisy.potassium_mmol_l == clean.potassium_mmol_l
-    assert set(noisy.flags) - set(clean.flags) == {Flag.LOW_QUALITY}
+    assert set(noisy.flags) - set(clean.flags) == {Flag.LOW_QUALITY, Flag.INCONSISTENT_LEADS}
     assert "one that the model reads or another" in Flag.LOW_QUALITY.sentence
 
 
