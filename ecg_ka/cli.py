@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -161,6 +162,7 @@ def main() -> None:
     """
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    warnings.simplefilter("ignore")  # libraries quote in them what they read, control characters included
     try:
         _run()
     except EcgError as error:
@@ -217,8 +219,8 @@ def _plain(name: str, answer: Estimate | EcgError) -> dict[str, Any]:
 
 
 def _printable(path: Path) -> str:
-    """A path that any terminal takes, also when its name is not text."""
-    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+    """A path in one line that any terminal takes, whatever bytes its name holds."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(path))
 
 
 def _write(path: Path, text: str) -> None:

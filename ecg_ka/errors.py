@@ -16,7 +16,8 @@
     |   |-- TooShort                 less signal than the model needs
     |   `-- FlatSignal               no electrical activity in it
     |-- BundleError                  a model bundle is incomplete, altered or of another version
-    `-- MissingDependency            an optional package is needed for this call
+    |-- MissingDependency            an optional package is needed for this call
+    `-- NoWorkingSpace               no room for the temporary files that a format needs
 
 A message says what was got, what was expected, and what to do.
 """
@@ -124,3 +125,9 @@ class MissingDependency(EcgError):
     """An optional package is needed for this call; the message names the extra to install."""
 
     title = "Missing dependency"
+
+
+class NoWorkingSpace(EcgError):
+    """Temporary files cannot be written; the record may be good."""
+
+    title = "No room for temporary files"

@@ -84,6 +84,7 @@ STATUS: dict[type[ecg_ka.EcgError], HTTPStatus] = {
     ecg_ka.UnusableRecord: HTTPStatus.UNPROCESSABLE_ENTITY,
     ecg_ka.BundleError: HTTPStatus.SERVICE_UNAVAILABLE,
     ecg_ka.MissingDependency: HTTPStatus.NOT_IMPLEMENTED,
+    ecg_ka.NoWorkingSpace: HTTPStatus.SERVICE_UNAVAILABLE,
     ecg_ka.EcgError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 """The status of each class of library error; a subclass has that of its nearest ancestor."""

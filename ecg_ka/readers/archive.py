@@ -39,8 +39,8 @@ def unpack(data: bytes) -> Mapping[str, bytes]:
         raise RecordTooLarge(f"the zip holds more than {MAX_FILES} files; expected one ECG")
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
-    except _ZIP_ERRORS as error:
-        raise TruncatedFile(f"the zip has no readable directory ({str(error)[:80]}). Send the whole file.") from None
+    except _ZIP_ERRORS:
+        raise TruncatedFile("the zip has no readable directory. Send the whole file.") from None
     with archive:
         for member in archive.infolist():
             _check(member)
@@ -80,8 +80,8 @@ def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, room: int) -> bytes
     try:
         with archive.open(member) as stream:
             content = stream.read(room + 1)
-    except _ZIP_ERRORS as error:
-        raise UnreadableRecord(f"{member.filename[:60]!r} in the zip is damaged: {str(error)[:80]}") from None
+    except _ZIP_ERRORS:
+        raise UnreadableRecord(f"{member.filename[:60]!r} in the zip is damaged. Pack it again.") from None
     check_bytes(len(content), room, f"{member.filename[:60]!r} in the zip")
     if is_zip(content):
         raise UnreadableRecord(f"{member.filename[:60]!r} is a zip within the zip; expected one ECG, packed once")

@@ -100,8 +100,8 @@ def read(files: Files, given: Given) -> EcgRecord:
         )
     except EcgError:
         raise
-    except Exception as error:  # noqa: BLE001 - pydicom parses on access and raises whatever its parts raise
-        raise UnreadableRecord(f"the DICOM file is damaged: {str(error)[:160]!r}. Export it again.") from None
+    except Exception:  # noqa: BLE001 - pydicom parses on access and raises whatever its parts raise
+        raise UnreadableRecord("a value in the DICOM file is damaged. Export it again.") from None
     return EcgRecord.from_leads(signal_mv, given.names(names), fs_hz=fs_hz, source=source)
 
 
@@ -116,8 +116,10 @@ def _dataset(data: bytes) -> Any:
     try:
         dataset = pydicom.dcmread(BytesIO(data), specific_tags=_TAGS)
         syntax = str(dataset.file_meta.get("TransferSyntaxUID", ""))
-    except Exception as error:  # noqa: BLE001 - one library call; it raises whatever its parts raise
-        raise UnreadableRecord(f"the DICOM file is damaged: {str(error)[:160]!r}. Export it again.") from None
+    except (EOFError, OSError):  # no byte comes from anywhere but memory
+        raise TruncatedFile("the DICOM file ends within an element. Send the whole file.") from None
+    except Exception:  # noqa: BLE001 - one library call; it raises whatever its parts raise
+        raise UnreadableRecord("the DICOM file is damaged and cannot be decoded. Export it again.") from None
     if syntax not in _SYNTAXES:
         raise UnreadableRecord(f"DICOM transfer syntax {syntax[:64]!r}; expected explicit or implicit little endian")
     return dataset

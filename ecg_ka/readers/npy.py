@@ -123,8 +123,8 @@ def _header(data: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
             header = np.lib.format.read_array_header_1_0(stream)
         else:  # 3.0 differs in field names only, which a plain array does not have
             header = np.lib.format.read_array_header_2_0(stream)
-    except Exception as error:  # noqa: BLE001 - numpy evaluates the header text and raises whatever its parts raise
+    except Exception:  # noqa: BLE001 - numpy evaluates the header text and raises whatever its parts raise
         raise MalformedHeader(
-            f"the .npy header cannot be read ({str(error)[:120]}). Save it with numpy.save."
+            "the .npy header cannot be read; expected shape, order and type as numpy.save writes them"
         ) from None
     return *header, stream.tell()

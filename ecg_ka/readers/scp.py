@@ -13,11 +13,9 @@ from __future__ import annotations
 
 import binascii
 import struct
-import tempfile
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +27,7 @@ from ecg_ka.readers.dicom import LEAD_BY_CODE
 from ecg_ka.readers.files import Files
 from ecg_ka.readers.given import Given
 from ecg_ka.readers.limits import MAX_SCP_BYTES, check_bytes, check_channels, check_duration, check_samples
+from ecg_ka.readers.private import private_folder
 from ecg_ka.record import EcgRecord, Source
 
 WHAT = "SCP-ECG"
@@ -176,15 +175,15 @@ def _decoded(sections: dict[int, bytes], rhythm: _Rhythm) -> NDArray[np.float64]
     """The rhythm (leads, n) in mV, by the library."""
     from ecgdatakit.parsing.parsers.scp_ecg import SCPECGParser
 
-    with tempfile.TemporaryDirectory(prefix="ecg-ka-") as folder:
-        path = Path(folder) / "rhythm.scp"
+    with private_folder() as folder:
+        path = folder / "rhythm.scp"
         path.write_bytes(_written(sections[0][8:10], {id_: sections[id_] for id_ in rhythm.needed}))
         try:
             leads: list[Any] = SCPECGParser().parse(path).leads
             rows = [np.asarray(lead.samples) * (float(lead.resolution) * 1e-3) for lead in leads]  # from microvolt
             signal_mv = np.stack(rows)
-        except Exception as error:  # noqa: BLE001 - one library call; it raises whatever its parts raise
-            raise UnreadableRecord(f"the rhythm of the SCP-ECG file cannot be decoded: {str(error)[:160]!r}") from None
+        except Exception:  # noqa: BLE001 - one library call; it raises whatever its parts raise
+            raise UnreadableRecord("the rhythm of the SCP-ECG file cannot be decoded. Export it again.") from None
     if signal_mv.shape != (len(rhythm.names), rhythm.n_samples) or any(lead.resolution_unit != "uV" for lead in leads):
         raise UnreadableRecord(f"the SCP-ECG file decodes to {signal_mv.shape} samples; expected what it declares")
     return signal_mv

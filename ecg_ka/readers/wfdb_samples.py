@@ -6,15 +6,14 @@ Formats: signal(5) of the WFDB Applications Guide (MIT-LCP).
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecg_ka.errors import MalformedHeader, TruncatedFile, UnreadableRecord
 from ecg_ka.readers.limits import check_samples
+from ecg_ka.readers.private import private_folder
 from ecg_ka.readers.wfdb_header import Signal
 
 _PLAIN = {16: ("<i2", 0), 32: ("<i4", 0), 61: (">i2", 0), 80: ("u1", 2**7), 160: ("<u2", 2**15)}
@@ -91,14 +90,15 @@ def _packed(signals: Sequence[Signal], data: bytes, n_frames: int) -> list[NDArr
     for signal in signals:
         storage = f"{signal.format}x{signal.samples_per_frame}+{signal.byte_offset}"
         lines.append(f"signal.dat {storage} 200/mV 16 0 {signal.initial or 0} 0 0 x")
-    with tempfile.TemporaryDirectory(prefix="ecg-ka-") as folder:
-        (Path(folder) / "record.hea").write_text("\n".join(lines) + "\n", encoding="ascii")
-        (Path(folder) / "signal.dat").write_bytes(data)
+    with private_folder() as folder:
+        (folder / "record.hea").write_text("\n".join(lines) + "\n", encoding="ascii")
+        (folder / "signal.dat").write_bytes(data)
         try:
             record = wfdb.rdrecord(f"{folder}/record", physical=False, smooth_frames=False, return_res=32)
-        except Exception as error:  # noqa: BLE001 - one library call; it raises whatever its parts raise
+        except Exception:  # noqa: BLE001 - one library call; it raises whatever its parts raise
             raise UnreadableRecord(
-                f"{signals[0].file!r} cannot be decoded as WFDB format {signals[0].format}: {str(error)[:120]!r}"
+                f"{signals[0].file!r} cannot be decoded as WFDB format {signals[0].format}, which its header states. "
+                "Export it again."
             ) from None
     samples: list[NDArray[np.integer]] = record.e_d_signal
     for signal, row in zip(signals, samples, strict=True):

@@ -125,11 +125,7 @@ def draw_traits(rng: np.random.Generator, ckd: Floats, preset: Preset, *, health
     half_width = intervals["t_peak_end_ms"] / 4 * (1 + intervals["t_asymmetry"])
     area = np.einsum("nk,nkc->nc", qrs_width, qrs_mv) * intervals["qrs_ms"][:, None]
     t_mv = _secondary_t(conditions, t_mv, area / half_width[:, None])
-    p_turn = rotation(rng.normal(0, 10, n), rng.normal(0, 10, n), rng.normal(0, 8, n))
-    p_gain = _log_normal(rng, 0.20, n) * ~conditions.atrial_fibrillation
-    p_gain = p_gain[:, None] * _log_normal(rng, 0.15, (n, 2))
-    p_mv = np.einsum("nij,kj->nki", p_turn, P_VECTORS_MV) * p_gain[:, :, None]
-    p_mv[:, 1] = np.einsum("nij,nj->ni", rotation(*rng.normal(0, 10, (3, n))), p_mv[:, 1])
+    p_mv = _draw_p(rng, conditions)
     return Traits(
         conditions=conditions,
         sensitivity=draw_sensitivity(rng, n, preset.constants),
@@ -199,6 +195,17 @@ def _draw_qrs(rng: np.random.Generator, c: Conditions, voltage: Floats) -> tuple
     lost = wall * (rng.uniform(0.4, 1.2, n) * c.old_infarction)[:, None]
     vectors[:, :3] -= lost[:, None, :] * np.array([0.5, 1.0, 0.6])[:QRS_KERNELS, None]
     return centre, width, vectors
+
+
+def _draw_p(rng: np.random.Generator, c: Conditions) -> Floats:
+    """(n, 2, 3) vectors of the two atria in mV."""
+    n = c.male.size
+    p_turn = rotation(rng.normal(0, 10, n), rng.normal(0, 10, n), rng.normal(0, 8, n))
+    p_gain = _log_normal(rng, 0.20, n) * ~c.atrial_fibrillation
+    p_gain = p_gain[:, None] * _log_normal(rng, 0.15, (n, 2))
+    p_mv = np.einsum("nij,kj->nki", p_turn, P_VECTORS_MV) * p_gain[:, :, None]
+    p_mv[:, 1] = np.einsum("nij,nj->ni", rotation(*rng.normal(0, 10, (3, n))), p_mv[:, 1])
+    return p_mv
 
 
 def _draw_repolarisation(

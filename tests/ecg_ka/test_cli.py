@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ import numpy as np
 import pytest
 
 from ecg_ka import Estimator, read
+from ecg_ka.exporters import estimates_text
 from tests.ecg_ka.ecgs import csv_bytes, ecg
+from tests.ecg_ka.writers import counts_uv, dicom, dicom_group
 
 
 def ecg_ka(*arguments: str | Path, code: int = 0) -> str:
@@ -195,3 +198,44 @@ def test_help_teaches() -> None:
     for command in ("estimate", "quality", "plot", "simulate", "info"):
         assert command in text
         assert "--help" in ecg_ka(command, "--help")
+
+
+def test_a_file_name_cannot_write_to_the_terminal_or_forge_a_row(file: Path, tmp_path: Path) -> None:
+    evil = tmp_path / "n\n\x1b[31mforged.csv"
+    evil.write_bytes(file.read_bytes())
+    out = ecg_ka("estimate", evil)
+    assert "\x1b" not in out
+    assert sum("forged.csv" in line for line in out.splitlines()) == 1
+    assert "\\n\\x1b[31mforged.csv" in out
+
+
+def test_without_room_for_temporary_files_one_line_says_so(tmp_path: Path) -> None:
+    """Packed WFDB needs a folder; the other files of the same call are answered all the same."""
+    (tmp_path / "p.hea").write_text("p 2 500 3000\np.dat 212 200 12 0 0 0 0 I\np.dat 212 200 12 0 0 0 0 II\n")
+    (tmp_path / "p.dat").write_bytes(bytes(9000))
+    (tmp_path / "good.csv").write_bytes(csv_bytes(ecg(4, 4.2)))
+    code = "import sys, tempfile; tempfile.tempdir = '/nowhere'; from ecg_ka.cli import main; main()"
+    command = [sys.executable, "-c", code, "estimate", str(tmp_path / "p.hea"), str(tmp_path / "good.csv")]
+    out = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert out.returncode == 2
+    assert "No room for temporary files" in out.stdout
+    assert "4." in out.stdout.split("good.csv")[1]
+    assert "Traceback" not in out.stderr
+
+
+def test_what_a_library_warns_about_does_not_reach_the_terminal(tmp_path: Path) -> None:
+    path = tmp_path / "odd.dcm"
+    path.write_bytes(dicom(dicom_group(counts_uv()), Manufacturer="\x1b[31mforged"))
+    command = [sys.executable, "-W", "always", "-m", "ecg_ka.cli", "estimate", str(path)]
+    out = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert "forged" not in out.stderr + out.stdout
+    assert "Warning" not in out.stderr
+
+
+def test_no_probability_reads_as_an_exclusion() -> None:
+    """A very small probability is shown as less than the smallest that is printed, never as zero."""
+    answer = Estimator.load().estimate(ecg(4, 7.6))
+    low = replace(answer, probabilities=tuple(replace(p, p=0.0004) for p in answer.probabilities or ()))
+    row = estimates_text([("a", low)]).splitlines()[1]
+    assert "<0.001" in row
+    assert " 0.000" not in row

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from safetensors.torch import load
 
 from ecg_ka import Estimate, Estimator, Flag, SignalSpec, UnusableRecord, prepare, read
-from ecg_ka.bundle import SHIPPED
 from ecg_ka.errors import FlatSignal, MissingLeads, TooShort
 from ecg_ka.network import NetworkConfig, PotassiumNet
 from ecg_ka.record import LEADS, EcgRecord, Source
@@ -207,5 +206,10 @@ def test_every_ptbxl_record_is_estimated_or_withheld_with_a_reason(estimator: Es
     assert np.median(differences) <= 0.15
 
 
-def test_the_default_bundle_is_the_shipped_one(estimator: Estimator) -> None:
-    assert Estimator.load(SHIPPED).bundle.sha256 == estimator.bundle.sha256
+def test_a_wide_interval_is_flagged_where_the_bundle_draws_the_line(estimator: Estimator) -> None:
+    answers = [estimator.estimate(ecg(seed, potassium)) for seed in range(20) for potassium in (4.2, 7.0)]
+    widths = [e.interval.upper - e.interval.lower for e in answers if e.interval is not None]
+    middle = Estimator(replace(estimator.bundle, wide_interval_mmol_l=float(np.median(widths))))
+    flagged = [Flag.WIDE_INTERVAL in middle.estimate(ecg(seed, k)).flags for seed in range(20) for k in (4.2, 7.0)]
+    assert flagged == [width > np.median(widths) for width in widths]
+    assert 0 < sum(flagged) < len(flagged)

@@ -177,3 +177,10 @@ def test_no_waveform_and_too_many_items() -> None:
         read(dicom())
     with pytest.raises(errors.RecordTooLarge):
         read(dicom(dicom_group(counts_uv())) + b"\xfe\xff\x00\xe0\x00\x00\x00\x00" * 20_001)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_a_file_cut_short_says_so(share: float) -> None:
+    data = dicom(dicom_group(counts_uv()))
+    with pytest.raises(errors.TruncatedFile):
+        read(data[: int(share * len(data))])
