@@ -203,7 +203,7 @@ def _draw_p(rng: np.random.Generator, c: Conditions) -> Floats:
     p_turn = rotation(rng.normal(0, 10, n), rng.normal(0, 10, n), rng.normal(0, 8, n))
     p_gain = _log_normal(rng, 0.20, n) * ~c.atrial_fibrillation
     p_gain = p_gain[:, None] * _log_normal(rng, 0.15, (n, 2))
-    p_mv = np.einsum("nij,kj->nki", p_turn, P_VECTORS_MV) * p_gain[:, :, None]
+    p_mv: Floats = np.einsum("nij,kj->nki", p_turn, P_VECTORS_MV) * p_gain[:, :, None]
     p_mv[:, 1] = np.einsum("nij,nj->ni", rotation(*rng.normal(0, 10, (3, n))), p_mv[:, 1])
     return p_mv
 
