@@ -18,8 +18,6 @@ from ecg_ka.readers.wfdb_header import Header, Signal
 from ecg_ka.readers.wfdb_samples import decode, frames_held, invalid_sample
 from ecg_ka.record import EcgRecord, Source, canonical_lead
 
-WHAT = "WFDB (.hea with its signal files)"
-
 
 def recognises(data: bytes) -> bool:
     """Whether this is a WFDB header; signal files alone say nothing about themselves."""

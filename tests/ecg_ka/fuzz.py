@@ -38,7 +38,7 @@ FIELDS = (b"", b"0", b"-1", b"1e400", b"1e300", b"nan", b"9" * 30, b"&x;", b"<a>
 _DELIMITED = re.compile(rb'[>",:;\s=]([^<>",:;\s=]{1,40})')
 _CHUNK = 250
 _LONGEST_S = 120
-_MODULES = tuple(str(Path(folder).resolve()) for folder in {sys.prefix, sys.base_prefix, Path(__file__).parents[2]})
+_MODULES = (sys.prefix, sys.base_prefix, str(Path(__file__).parents[2]))
 _OUTSIDE = ("socket.", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.rename", "os.link", "os.symlink")
 
 _opened: list[str] = []
@@ -67,7 +67,9 @@ def mutated(data: bytes, rng: random.Random, other: bytes) -> bytes:
             case 1 if (field := _DELIMITED.search(data, at, at + 4096)) is not None:
                 data = data[: field.start(1)] + rng.choice(FIELDS) + data[field.end(1) :]
             case 2:
-                number = rng.choice((0, 1, -1, 2**15, 2**31 - 1, rng.getrandbits(16))).to_bytes(4, "little", signed=True)
+                number = rng.choice((0, 1, -1, 2**15, 2**31 - 1, rng.getrandbits(16))).to_bytes(
+                    4, "little", signed=True
+                )
                 data = data[:at] + number[: rng.choice((1, 2, 4))] + data[until:]
             case 3:
                 start = _place(len(data), rng)

@@ -16,6 +16,7 @@ from tests.ecg_ka.writers import (
     dicom,
     dicom_group,
     edf,
+    flac,
     header,
     ishne,
     json_text,
@@ -48,7 +49,7 @@ _FILES: dict[str, Callable[[], bytes]] = {
     "npy": lambda: npy(UV * 1e-3),
     "npz": lambda: npz(signal_uv=UV, fs=500, leads=np.array(LEADS)),
     "json": lambda: json_text(np.round(UV[:3] * 1e-3, 3)),
-    "csv": lambda: csv(np.round(UV[:3] * 1e-3, 3), time="time_s"),
+    "csv": lambda: csv(np.round(UV[:3] * 1e-3, 3), LEADS[:3], time="time_s"),
     "zip": lambda: zipped(wfdb_pair(UV)),
     "scp": lambda: scp(UV, checksums=False),
     "scp, packed": lambda: scp(UV, packed=True, checksums=False),
@@ -69,9 +70,9 @@ _SEVERAL: dict[str, Callable[[], Mapping[str, bytes]]] = {
     "wfdb": lambda: wfdb_pair(UV),
     "wfdb 310": lambda: {"a.hea": header(record="a 12 500 40", storage="310"), "a.dat": wfdb_stored(UV, "310")},
     "wfdb 212": lambda: {"a.hea": header(record="a 12 500 40", storage="212"), "a.dat": bytes(range(240)) * 3},
-    "wfdb 516": lambda: {"a.hea": header(record="a 12 500 40", storage="516"), "a.dat": b"fLaC" + bytes(100)},
+    "wfdb 516": lambda: {"a.hea": header(LEADS[:8], record="a 8 500 40", storage="516"), "a.dat": flac(EIGHT)},
     "wfdb, segments": lambda: (
-        {"m.hea": b"m/3 12 500 90\na 40\n~ 10\na 40\n"} | wfdb_pair(UV) | {"b.hea": header(record="b 12 500 40")}
+        {"m.hea": b"m/3 12 500 120\na 40\nb 40\na 40\n"} | wfdb_pair(UV) | {"b.hea": header(record="b 12 500 40")}
     ),
 }
 
