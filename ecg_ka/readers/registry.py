@@ -80,7 +80,7 @@ FORMATS = (
         read=ishne.read,
     ),
     Format(
-        name="EDF, EDF+",
+        name="EDF and EDF+",
         known_by="version 0 and the length of its header",
         to_give="units, where a signal states none",
         limits="continuous files (EDF+C); one sampling rate for all leads",
@@ -96,7 +96,7 @@ FORMATS = (
         read=mat.read,
     ),
     Format(
-        name="NumPy .npy, .npz",
+        name="NumPy .npy and .npz",
         known_by="\\x93NUMPY at the beginning; an .npz is a zip of them",
         to_give="fs_hz for .npy; units, unless it is mV; leads, unless they are the standard 12 or 8",
         limits="tables of plain numbers; in an .npz signal (signal_mv, signal_uv), fs, leads; no pickles",
@@ -190,9 +190,9 @@ def pick(contents: Mapping[str, bytes]) -> tuple[Format, Files]:
     """
     if not any(contents.values()):
         raise EmptyFile("the file is empty (0 bytes); expected an ECG. Export it again.")
-    known = {name: kind for name, data in contents.items() if (kind := recognise(data)) is not None}
-    for name in _companions(contents) | npy.companions(contents):
-        known.pop(name, None)
+    beside = _companions(contents) | npy.companions(contents)
+    alone = {name: recognise(data) for name, data in contents.items() if name not in beside}
+    known = {name: kind for name, kind in alone.items() if kind is not None}
     if not known:
         raise UnknownFormat(f"the content is of no known format. Read are: {what_is_read()}.")
     if len(known) > 1:

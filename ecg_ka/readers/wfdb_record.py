@@ -146,7 +146,7 @@ def _millivolts(
     for file in dict.fromkeys(signal.file for signal in wanted):
         signals = header.of_file(file)
         for signal, samples in zip(signals, decode(signals, files.contents[file], n_frames), strict=True):
-            if signal not in wanted:
+            if canonical_lead(signal.name) is None:
                 continue
             if header.n_frames is not None and not _as_written(signal, samples):
                 altered.append(signal.name)
@@ -162,8 +162,12 @@ def _scaled(signal: Signal, samples: NDArray[np.integer], given: Given) -> NDArr
     if signal.unit is not None and stated is None:
         raise MalformedHeader(f"lead {signal.name[:20]} is in {signal.unit[:20]!r}; expected mV, uV or V")
     unit = given.unit(stated) or "mV"  # the default of header(5)
-    scaled = (samples.astype(np.float64) - signal.baseline) / signal.gain * mv_per(unit)
-    scaled[samples == invalid_sample(signal.format)] = np.nan
+    scaled = samples.astype(np.float64)
+    scaled -= signal.baseline
+    scaled /= signal.gain
+    scaled *= mv_per(unit)
+    if (missing := samples == invalid_sample(signal.format)).any():
+        scaled[missing] = np.nan
     return scaled
 
 

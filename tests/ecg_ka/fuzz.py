@@ -129,7 +129,7 @@ def refusal(files: Mapping[str, bytes], facts: Mapping[str, Any]) -> EcgError | 
 
 def run(seed: int, first: int, n_cases: int) -> Report:
     """Some cases in this process."""
-    read_, refused, findings, slowest, peak = 0, 0, [], (0.0, ""), (0.0, "")
+    read_, refused, findings, slowest, peak = 0, 0, [], (0.0, ""), (_peak_mb(), "an earlier case")
     for number in range(first, first + n_cases):
         name, files, facts = make(seed, number)
         faulthandler.dump_traceback_later(_LONGEST_S, exit=True)
@@ -141,10 +141,14 @@ def run(seed: int, first: int, n_cases: int) -> Report:
         else:
             read_, refused = read_ + (error is None), refused + (error is not None)
         slowest = max(slowest, (time.process_time() - started, name))
-        memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        peak = max(peak, (memory_mb, name), key=lambda found: found[0])
+        peak = max(peak, (_peak_mb(), name), key=lambda found: found[0])
     faulthandler.cancel_dump_traceback_later()
     return Report(read_, refused, tuple(findings), slowest, peak)
+
+
+def _peak_mb() -> float:
+    """The most memory that this process ever had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def watch() -> None:
@@ -170,6 +174,13 @@ def watch() -> None:
     sys.addaudithook(hook)
 
 
+def _peak(reports: Sequence[Report]) -> tuple[float, str]:
+    """The most memory, and the case that raised it there where one did."""
+    highest = max(report.peak[0] for report in reports)
+    names = [report.peak[1] for report in reports if report.peak[0] == highest]
+    return highest, next((name for name in names if name.startswith("case")), "before the first case")
+
+
 def main() -> int:
     """All cases in some processes; the exit code is 1 when there was a finding."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -193,7 +204,7 @@ def main() -> int:
             print("\n".join(report.findings), end="\n" * bool(report.findings), flush=True)
             bar.step(sizes[future])
     n_findings = sum(len(report.findings) for report in reports)
-    slowest, peak = max(report.slowest for report in reports), max(report.peak for report in reports)
+    slowest, peak = max(report.slowest for report in reports), _peak(reports)
     print(
         f"{options.cases} cases, seed {options.seed}, {len(_seeds()[0])} whole files: "
         f"{sum(r.n_read for r in reports)} read, {sum(r.n_refused for r in reports)} refused, {n_findings} findings\n"

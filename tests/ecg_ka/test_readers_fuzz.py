@@ -34,8 +34,8 @@ def test_a_case_is_its_number_and_seed() -> None:
 def test_every_format_is_damaged_behind_its_door_too() -> None:
     """Whole, each of the small files is read, and there is one of every format."""
     for files in seeds.small().values():
-        says_nothing = bool({"npy", "mat"} & set(files))
-        assert read(files, **({"fs_hz": 500.0, "units": "mV"} if says_nothing else {})).signal_mv.size
+        fs_hz, units = (500.0, "mV") if {"npy", "mat"} & set(files) else (None, None)
+        assert read(files, fs_hz=fs_hz, units=units).signal_mv.size
     kinds = {registry.pick(intake.from_upload(files))[0].name for files in seeds.small().values()}
     assert kinds == {kind.name for kind in registry.FORMATS}
 
