@@ -128,11 +128,8 @@ def _age(years: float | None) -> Mapping[str, str]:
 
 
 def _converter(record: EcgRecord) -> Dataset:
-    from ecg_ka import __version__
-
     return _dataset(
         Manufacturer="ecg_ka",
-        SoftwareVersions=__version__,
         ContributionDescription=f"converted from {record.source.format}, SHA-256 {record.source.sha256}",
         PurposeOfReferenceCodeSequence=[_code("109102", "DCM", "Processing Equipment")],
     )
