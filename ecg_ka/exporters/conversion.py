@@ -29,8 +29,10 @@ def converted(record: EcgRecord, target: Target, name: str, patient: dicom.Patie
     WFDB makes two files, ``NAME.hea`` and ``NAME.dat``. A patient can be given for DICOM and is in no other file.
 
     Raises:
-        EcgError: the format cannot carry this record: its rate, or a signal beyond its range.
+        EcgError: the unit of the record was assumed, or the format cannot carry it: its rate, or a signal beyond range.
     """
+    if record.source.units_assumed:  # the other file would state it, and the flag would be lost
+        raise EcgError("the file states no unit and mV was assumed; give the unit (--units) to write it down")
     files = _written(record, target, name, patient)
     back = read(files, **(npy.facts(record) if target is Target.NPY else {}))
     exact = np.abs(back.signal_mv - record.signal_mv).max() <= _tolerance_mv(record, target)

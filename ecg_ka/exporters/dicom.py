@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _TWELVE_LEAD, _GENERAL = "1.2.840.10008.5.1.4.1.1.9.1.1", "1.2.840.10008.5.1.4.1.1.9.1.2"
 _MOST_SAMPLES_12_LEAD = 16_384
 _LONGEST_TEXT = 64
+_LONGEST_DESCRIPTION = 1024
 _RATES_HZ = (200.0, 1000.0)
 _CODE_BY_LEAD = {lead: code for code, lead in LEAD_BY_CODE.items()}
 _OPTIONAL_IDENTITY = ("PatientBirthDate", "PatientSex", "ReferringPhysicianName", "StudyID", "AccessionNumber")
@@ -128,9 +129,11 @@ def _age(years: float | None) -> Mapping[str, str]:
 
 
 def _converter(record: EcgRecord) -> Dataset:
+    origin = f"converted from {record.source.format}, SHA-256 {record.source.sha256}"
+    said = " ".join("; ".join([origin, *record.source.notes]).split())
     return _dataset(
         Manufacturer="ecg_ka",
-        ContributionDescription=f"converted from {record.source.format}, SHA-256 {record.source.sha256}",
+        ContributionDescription=said.encode()[:_LONGEST_DESCRIPTION].decode(errors="ignore"),
         PurposeOfReferenceCodeSequence=[_code("109102", "DCM", "Processing Equipment")],
     )
 

@@ -7,7 +7,7 @@ from ecg_ka.record import EcgRecord
 
 
 def record_wfdb(record: EcgRecord, name: str) -> dict[str, bytes]:
-    """``name.hea`` and ``name.dat``, with checksums; age, origin and derived leads stand in comments."""
+    """``name.hea`` and ``name.dat``, with checksums; age, origin, derived leads and notes stand in comments."""
     counts = in_steps(record)  # (L, n)
     moment = record.source.acquired_at
     when = "" if moment is None else f" {moment:%H:%M:%S %d/%m/%Y}"
@@ -20,4 +20,5 @@ def record_wfdb(record: EcgRecord, name: str) -> dict[str, bytes]:
     lines.append(f"# converted from {record.source.format}, SHA-256 {record.source.sha256}")
     if record.leads_derived:
         lines.append(f"# computed from I and II: {', '.join(record.leads_derived)}")
+    lines += [f"# note: {' '.join(note.split())}" for note in record.source.notes]
     return {f"{name}.hea": ("\n".join(lines) + "\n").encode(), f"{name}.dat": counts.T.tobytes()}

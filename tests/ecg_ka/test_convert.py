@@ -55,7 +55,7 @@ def test_what_is_written_reads_back_and_gives_the_same_estimate(target: Target) 
 @pytest.mark.parametrize("target", Target)
 def test_every_real_ecg_reads_back(shared_data: Path, target: Target) -> None:
     for file in ("muse/braveheart-example1.xml", "aecg/fda-example-aecg.xml", "scp/test.scp", "wfdb/s0010_re.hea"):
-        record = read(shared_data / "formats" / file)
+        record = read(shared_data / "formats" / file, units="mV" if file.startswith("wfdb") else None)
         assert float(np.abs(again(record, target).signal_mv - record.signal_mv).max()) <= STEP_MV
 
 
@@ -86,6 +86,22 @@ def test_what_cannot_be_carried_is_refused() -> None:
         again(changed(ecg(), ecg().signal_mv * 1e4), Target.WFDB)
     with pytest.raises(EcgError, match="no name of a WFDB record"):
         converted(ecg(), Target.WFDB, "a b.hea")
+
+
+def test_an_assumed_unit_is_never_written_as_if_it_were_stated() -> None:
+    unstated = wfdb_pair(counts_uv(), gain="1000")
+    with pytest.raises(EcgError, match="--units"):
+        again(read(unstated), Target.CSV)
+    assert not again(read(unstated, units="mV"), Target.CSV).source.units_assumed
+
+
+def test_what_the_record_notes_goes_along() -> None:
+    record = changed(ecg(), notes=("left out\nx", "ä" * 2000))
+    assert b"# note: left out x\n" in converted(record, Target.WFDB, "a")["a.hea"]
+    dataset = pydicom.dcmread(BytesIO(converted(record, Target.DICOM, "x")["x"]))
+    description = dataset.ContributingEquipmentSequence[0].ContributionDescription
+    assert f"SHA-256 {record.source.sha256}; left out x; ää" in description
+    assert again(record, Target.WFDB).source.notes == ()
 
 
 def test_wfdb_is_what_the_wfdb_package_reads(tmp_path: Path) -> None:
