@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet -c constraints.txt
 
-.PHONY: demo test lint types imports check bench shipped clean
+.PHONY: demo test lint types imports check bench fuzz docs shipped clean
 
 demo: $(VENV)/.base  ## an estimate for the real 12-lead ECG that pydicom carries, and its page as demo.svg
 	@ecg=$$($(BIN)/python -c 'from pydicom.data import get_testdata_file as f; print(f("waveform_ecg.dcm", download=False))') \
@@ -26,6 +26,12 @@ check: lint types imports test  ## what .ci/run does
 
 bench: $(VENV)/.dev  ## ratios and rates, measured in one run
 	$(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py' -s
+
+docs: $(VENV)/.dev  ## docs/formats.md from the table of the corpus
+	$(BIN)/python -m tests.ecg_ka.corpus
+
+fuzz: $(VENV)/.dev  ## 200,000 damaged files over all readers; FUZZ_ARGS="--replay N" for one of them again
+	$(BIN)/python -W ignore -m tests.ecg_ka.fuzz $(FUZZ_ARGS)
 
 shipped: $(VENV)/.dev  ## make the shipped bundle from nothing (about an hour on 2 cores)
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash training/runs/shipped.sh

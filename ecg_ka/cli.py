@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import warnings
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +18,18 @@ from ecg_ka.bundle import SHIPPED, load_bundle
 from ecg_ka.errors import EcgError
 from ecg_ka.estimate import DISCLAIMER, Estimate, refusal_dict
 from ecg_ka.estimator import Estimator
-from ecg_ka.exporters import estimate_page, estimates_text, model_text, quality_text, record_csv
+from ecg_ka.exporters import (
+    Patient,
+    Target,
+    converted,
+    estimate_page,
+    estimates_text,
+    formats_text,
+    how_to_read,
+    model_text,
+    quality_text,
+    record_csv,
+)
 from ecg_ka.quality import assess, full_report
 from ecg_ka.readers import read, wfdb_header
 
@@ -31,7 +43,7 @@ app = typer.Typer(
 Files = Annotated[
     list[Path],
     typer.Argument(
-        help="ECG files or folders of one record: WFDB (.hea finds its signal file), DICOM, CSV, npy, JSON, zip"
+        help="ECG files or folders of one record (a .hea finds its signal files); `ecg-ka formats` lists the formats"
     ),
 ]
 File = Annotated[Path, typer.Argument(help="one ECG: a file, or a folder that holds one record")]
@@ -115,6 +127,36 @@ def plot(
     page = estimate_page(record, Estimator.load(bundle).estimate(record))
     _write(output, page)
     print(f"wrote {output}")
+
+
+@app.command()
+def convert(  # noqa: PLR0913 - one parameter an option
+    file: File,
+    to: Annotated[Target, typer.Option(help="format to write")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="file to write; WFDB adds .hea and .dat")],
+    fs_hz: Fs = None,
+    units: Units = None,
+    leads: Leads = None,
+    patient_id: Annotated[str, typer.Option(help="for DICOM; otherwise no one is named")] = "",
+    patient_name: Annotated[str, typer.Option(help="for DICOM, as Family^Given; otherwise no one is named")] = "",
+    force: Annotated[bool, typer.Option("--force", help="overwrite files that are there")] = False,
+) -> None:
+    """Write one ECG in another format: all its samples, read back and compared first; nothing is resampled."""
+    if (patient_id or patient_name) and to is not Target.DICOM:
+        raise typer.BadParameter("only DICOM names a patient", param_hint="--patient-id, --patient-name")
+    record = read(file, **_facts(fs_hz, units, leads))
+    written = converted(record, to, output.name, Patient(id_=patient_id, name=patient_name))
+    paths = {output.with_name(name): data for name, data in written.items()}
+    _refuse_overwriting(paths, file, force=force)
+    for path, data in paths.items():
+        _write(path, data)
+    print(f"wrote {', '.join(map(str, paths))}{how_to_read(record, to)}")
+
+
+@app.command()
+def formats() -> None:
+    """What is read: each format, how it is known, what has to be given, and its limits."""
+    print(formats_text())
 
 
 @app.command()
@@ -223,9 +265,27 @@ def _printable(path: Path) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(path))
 
 
-def _write(path: Path, text: str) -> None:
+def _refuse_overwriting(paths: Iterable[Path], ecg: Path, *, force: bool) -> None:
+    for path in paths:
+        if path.exists() and _holds(ecg, path):
+            raise EcgError(f"{path} belongs to the ECG itself; choose another file with --output")
+        if not force and (path.exists() or path.is_symlink()):
+            raise EcgError(f"{path} is there already; choose another file with --output, or overwrite it with --force")
+
+
+def _holds(ecg: Path, path: Path) -> bool:
+    """Whether a path is the ECG, a file in its folder when it is one, or a signal file of its header."""
+    if ecg.is_dir():
+        return path.resolve().parent == ecg.resolve()
+    header = ecg.with_suffix(".hea")
+    return any(
+        other.exists() and path.samefile(other) for other in (ecg, header, *map(ecg.with_name, _signal_files(header)))
+    )
+
+
+def _write(path: Path, content: str | bytes) -> None:
     try:
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
     except OSError as error:
         raise EcgError(f"cannot write {path} ({error.strerror}); choose another place with --output") from error
 

@@ -31,6 +31,8 @@ def canonical_lead(name: str) -> str | None:
     """The standard name of a lead as files spell it (``"AVR"``, ``"Lead II"``, ``"v1"``, ``"C1"``,
     ``"DII"``), or None for anything that is not one of the 12 standard leads."""
     key = name.strip().upper()
+    if key in _CANONICAL:
+        return _CANONICAL[key]
     for prefix in ("MDC_ECG_LEAD_", "ECG LEAD ", "LEAD ", "LEAD-", "LEAD_", "ECG ", "EKG "):
         key = key.removeprefix(prefix)
     return _CANONICAL.get(key.strip())  # "-aVR" is aVR upside down, "I-II" a difference: neither is a lead

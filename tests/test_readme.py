@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from ecg_ka.readers import read, registry
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
@@ -45,6 +47,11 @@ def test_notice_and_commands() -> None:
     assert "not a medical device" in README
     assert "make demo" in README
     assert "make test" in README
+
+
+def test_readme_and_docstring_name_the_formats_that_are_read() -> None:
+    for text in (README, read.__doc__ or ""):
+        assert registry.what_is_read() in re.sub(r"\s+", " ", text)
 
 
 def test_dist_loss_on_your_own_task_runs_as_printed() -> None:

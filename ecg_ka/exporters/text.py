@@ -1,4 +1,4 @@
-"""Answers as plain text for a terminal, and a record as CSV that the readers take."""
+"""Answers as plain text for a terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from ecg_ka.errors import EcgError
 from ecg_ka.estimate import DISCLAIMER, Estimate, ModelIdentity
 from ecg_ka.flags import Flag
-from ecg_ka.record import EcgRecord
+from ecg_ka.readers import registry
 
 _HEAD = ("file", "K mmol/L", "interval", "median", "P(K>=5.5)", "P(K<3.5)", "region", "signal")
 _LONGEST_NAME = 40
@@ -67,14 +67,17 @@ def model_text(identity: ModelIdentity, metrics: Mapping[str, Any], *, is_simula
     return "\n".join([*lines, "", DISCLAIMER])
 
 
-def record_csv(record: EcgRecord) -> str:
-    """A record as CSV: a time column in seconds and one column a lead in mV, to 0.1 microvolt."""
-    head = ",".join(["time_s", *(f"{lead}_mV" for lead in record.leads)])
-    rows = (
-        f"{i / record.fs_hz:.6f}," + ",".join(f"{value:.4f}" for value in column)
-        for i, column in enumerate(record.signal_mv.T.tolist())
-    )
-    return "\n".join([head, *rows]) + "\n"
+def formats_text() -> str:
+    """What `ecg-ka formats` shows: each format, how it is known, what has to be given, and its limits."""
+    lines = [f"{registry.LIMITS} Formats are known by their content; {registry.ARCHIVE} is read too.", ""]
+    for kind in registry.FORMATS:
+        lines += [
+            kind.name,
+            f"  known by  {kind.known_by}",
+            f"  to give   {kind.to_give}",
+            f"  limits    {kind.limits}",
+        ]
+    return "\n".join(lines)
 
 
 def _row(name: str, answer: Estimate | EcgError) -> tuple[str, ...]:

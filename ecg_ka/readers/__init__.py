@@ -23,9 +23,9 @@ def read(
 ) -> EcgRecord:
     """One ECG from a file, a folder that holds one, the bytes of a file, or uploaded files by name.
 
-    The format is known by the content, never by the name: DICOM, SCP-ECG, EDF, ISHNE, WFDB (header and signal files,
-    or segments), CSV, ``.npy``, ``.npz``, ``.mat``, JSON, or a zip of one of them. A ``.hea`` path brings the files
-    beside it that it names, a ``.dat`` path its header.
+    The format is known by the content, never by the name: DICOM, SCP-ECG, ISHNE, EDF and EDF+, MATLAB .mat, NumPy .npy
+    and .npz, GE MUSE XML, GE CardioSoft XML, Philips Sierra XML, HL7 aECG, JSON, WFDB of several segments, WFDB, CSV, a
+    zip of one of these. A ``.hea`` path brings the files beside it that it names, a ``.dat`` path its header.
 
     ``fs_hz``, ``units`` (``"mV"``, ``"uV"``, ``"V"``) and ``leads`` (one name a channel) are for files that do not say
     these themselves. Nothing overrides what a file states: another value is refused.

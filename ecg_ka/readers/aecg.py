@@ -18,8 +18,6 @@ from ecg_ka.readers.xml_document import parse, root_name
 from ecg_ka.readers.xml_node import Node
 from ecg_ka.record import EcgRecord, Source
 
-WHAT = "HL7 aECG (AnnotatedECG)"
-
 _FORMAT = "HL7 aECG"
 _LEAD = "_ECG_LEAD_"
 _REPORTED_AGE = "21612-7"  # LOINC

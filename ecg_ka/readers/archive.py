@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from ecg_ka.errors import ForeignReference, RecordTooLarge, TruncatedFile, UnreadableRecord
 from ecg_ka.readers.limits import MAX_COMPRESSION_RATIO, MAX_FILES, MAX_INPUT_BYTES, check_bytes
 
-WHAT = "a .zip that holds one of these"
-
 _MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
 _ENTRY_MARK = b"PK\x01\x02"
 _ENCRYPTED = 0x1

@@ -19,8 +19,6 @@ from ecg_ka.readers.xml_document import parse, root_name
 from ecg_ka.readers.xml_node import Node
 from ecg_ka.record import EcgRecord, Source
 
-WHAT = "GE CardioSoft XML (CardiologyXML)"
-
 _FORMAT = "GE CardioSoft XML"
 _PER_STEP = "perlsb"
 _OTHERS = ("RestingECGMeasurements/MedianSamples", "FullDisclosure")

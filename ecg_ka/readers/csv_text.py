@@ -17,8 +17,6 @@ from ecg_ka.readers.limits import check_channels, check_samples
 from ecg_ka.readers.matrix import Layout, to_record
 from ecg_ka.record import EcgRecord, Source, canonical_lead
 
-WHAT = "CSV with a header line of lead names (I, II, ... or II_uV, with a time column or fs_hz given)"
-
 _MAX_HEADER_LINE = 65_536
 _LONGEST_NAME = 64  # of a column that is searched for a unit: the time of a search grows with its square
 _WITH_UNIT = re.compile(r"(?P<name>.*?)(?:[\s_]+|\s*[(\[])(?P<unit>[^\s_()\[\]]+)[)\]]?")

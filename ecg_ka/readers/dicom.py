@@ -37,8 +37,6 @@ from ecg_ka.readers.limits import (
 )
 from ecg_ka.record import EcgRecord, Source, canonical_lead
 
-WHAT = "DICOM ECG waveform"
-
 _TAGS = [
     "AcquisitionDateTime",
     "Manufacturer",

@@ -22,8 +22,6 @@ from ecg_ka.readers.given import Given, known_unit, mv_per
 from ecg_ka.readers.limits import MAX_SAMPLES, check_channels, check_duration, check_samples
 from ecg_ka.record import EcgRecord, Source, canonical_lead
 
-WHAT = "EDF and EDF+C"
-
 _HEADER = 256  # bytes of the main header, and of the header of each signal
 _WIDTHS = (16, 80, 8, 8, 8, 8, 8, 80, 8, 32)
 """Of the fields of a signal: label, transducer, unit, physical minimum and maximum, digital ones, filter, samples in a

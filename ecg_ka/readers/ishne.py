@@ -17,8 +17,6 @@ from ecg_ka.readers.given import Given
 from ecg_ka.readers.limits import check_duration, check_samples
 from ecg_ka.record import EcgRecord, Source, canonical_lead
 
-WHAT = "ISHNE Holter"
-
 _MAGIC = b"ISHNE1.0"
 _CHECKED_FROM = 10
 _HEADER = 522

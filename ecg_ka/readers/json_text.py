@@ -17,8 +17,6 @@ from ecg_ka.readers.limits import MAX_JSON_BYTES, MIN_JSON_BYTES_A_LIST, check_b
 from ecg_ka.readers.matrix import lay_out, to_record
 from ecg_ka.record import EcgRecord, Source
 
-WHAT = 'JSON {"fs_hz": ..., "leads": [...], "signal_mv" or "signal_uv": [[...], ...]}'
-
 _SIGNALS = {"signal_mv": "mV", "signal_uv": "uV"}
 _KEYS = {*_SIGNALS, "fs_hz", "leads", "age_years"}
 

@@ -30,8 +30,6 @@ from ecg_ka.readers.limits import MAX_CHANNELS, MAX_COMPRESSION_RATIO, MAX_INPUT
 from ecg_ka.readers.matrix import lay_out, to_record
 from ecg_ka.record import EcgRecord, Source
 
-WHAT = "MATLAB .mat of version 5 (a table 'val' or a single one, with fs_hz given)"
-
 _HEADER = 128
 _TEXT = b"MATLAB 5.0 MAT-file"
 _NEWER = b"MATLAB 7.3 MAT-file"

@@ -15,8 +15,6 @@ from ecg_ka.readers.xml_document import parse, root_name
 from ecg_ka.readers.xml_node import Node
 from ecg_ka.record import EcgRecord, Source
 
-WHAT = "GE MUSE XML (RestingECG)"
-
 _FORMAT = "GE MUSE XML"
 _DATES = ("%m-%d-%Y", "%Y-%m-%d")
 _TIMES = tuple(f"{date} {clock}" for date in _DATES for clock in ("%H:%M:%S", "%H:%M"))

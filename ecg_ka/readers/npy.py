@@ -23,8 +23,6 @@ from ecg_ka.readers.limits import MAX_CHANNELS, check_samples
 from ecg_ka.readers.matrix import lay_out, to_record
 from ecg_ka.record import EcgRecord, Source
 
-WHAT = "NumPy .npy (leads x samples, with fs_hz given) or .npz (signal, fs, leads)"
-
 _MAGIC = b"\x93NUMPY"
 _SIGNALS = {"signal.npy": None, "signal_mv.npy": "mV", "signal_uv.npy": "uV"}
 _RATES = ("fs.npy", "fs_hz.npy")

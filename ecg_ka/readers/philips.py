@@ -19,8 +19,6 @@ from ecg_ka.readers.xml_document import parse, root_name
 from ecg_ka.readers.xml_node import Node
 from ecg_ka.record import LEADS, EcgRecord, Source
 
-WHAT = "Philips Sierra XML 1.03, 1.04"
-
 _FORMAT = "Philips Sierra XML"
 _VERSIONS = ("1.03", "1.04", "1.04.01", "1.04.02")
 _STANDARD_SETS = ("STD-12", "10-WIRE")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime
 
+from ecg_ka.readers.ages import plausible_age
+
 _YEARS = {
     **dict.fromkeys(("YEARS", "YEAR", "YR", "Y", "A"), 1.0),
     **dict.fromkeys(("MONTHS", "MONTH", "MO"), 1 / 12),
@@ -51,4 +53,4 @@ def age_years(number: str, unit: str, born: date | None = None, at: datetime | N
         age = float(at.year - born.year - ((at.month, at.day) < (born.month, born.day)))
     else:
         return None
-    return age if 0 <= age < 120 else None
+    return plausible_age(age)

@@ -1,4 +1,4 @@
-"""The formats that are read, and which of them some files are. A new format is a file and a line here."""
+"""The formats that are read, and which of them some files are. A new format is a file and an entry here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from ecg_ka.errors import EmptyFile, UnknownFormat, UnreadableRecord
 from ecg_ka.readers import (
     aecg,
-    archive,
     cardiosoft,
     csv_text,
     dicom,
@@ -26,35 +25,154 @@ from ecg_ka.readers import (
 )
 from ecg_ka.readers.files import Files
 from ecg_ka.readers.given import Given
-from ecg_ka.record import EcgRecord
+from ecg_ka.readers.limits import (
+    MAX_CHANNELS,
+    MAX_DICOM_BYTES,
+    MAX_DURATION_S,
+    MAX_INPUT_BYTES,
+    MAX_JSON_BYTES,
+    MAX_SCP_BYTES,
+    MAX_XML_BYTES,
+)
+from ecg_ka.record import FS_RANGE_HZ, EcgRecord
+
+_XML = f"{MAX_XML_BYTES / 1e6:g} MB of XML; "
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
-    """One format: what it is in words, whether bytes are of it (by content, never by name), and how it is read."""
+    """One format: in words for whoever asks what is read, and as functions for the bytes.
 
-    what: str
+    ``known_by`` tells what bytes are recognised by (the content, never the name), ``to_give`` what the caller has to
+    add where the file does not say it, ``limits`` what of the format is read.
+    """
+
+    name: str
+    known_by: str
+    to_give: str = "nothing"
+    limits: str
     recognises: Callable[[bytes], bool]
     read: Callable[[Files, Given], EcgRecord]
 
 
 FORMATS = (
-    Format(dicom.WHAT, dicom.recognises, dicom.read),
-    Format(scp.WHAT, scp.recognises, scp.read),
-    Format(ishne.WHAT, ishne.recognises, ishne.read),
-    Format(edf.WHAT, edf.recognises, edf.read),
-    Format(mat.WHAT, mat.recognises, mat.read),
-    Format(npy.WHAT, npy.recognises, npy.read),
-    Format(muse.WHAT, muse.recognises, muse.read),
-    Format(cardiosoft.WHAT, cardiosoft.recognises, cardiosoft.read),
-    Format(philips.WHAT, philips.recognises, philips.read),
-    Format(aecg.WHAT, aecg.recognises, aecg.read),
-    Format(json_text.WHAT, json_text.recognises, json_text.read),
-    Format(wfdb_segments.WHAT, wfdb_segments.recognises, wfdb_segments.read),
-    Format(wfdb_record.WHAT, wfdb_record.recognises, wfdb_record.read),
-    Format(csv_text.WHAT, csv_text.recognises, csv_text.read),
+    Format(
+        name="DICOM",
+        known_by="DICM behind a preamble of 128 bytes",
+        to_give="units, where a channel states none",
+        limits=f"{MAX_DICOM_BYTES / 1e6:g} MB; implicit or explicit little endian; the longest original waveform "
+        "group; linear samples of 8, 16 or 32 bits",
+        recognises=dicom.recognises,
+        read=dicom.read,
+    ),
+    Format(
+        name="SCP-ECG",
+        known_by="the pointers of section 0",
+        limits=f"{MAX_SCP_BYTES / 1e3:g} kB; leads that begin and end together",
+        recognises=scp.recognises,
+        read=scp.read,
+    ),
+    Format(
+        name="ISHNE",
+        known_by="ISHNE1.0 at the beginning",
+        limits="the leads that the header names as standard ones",
+        recognises=ishne.recognises,
+        read=ishne.read,
+    ),
+    Format(
+        name="EDF and EDF+",
+        known_by="version 0 and the length of its header",
+        to_give="units, where a signal states none",
+        limits="continuous files (EDF+C); one sampling rate for all leads",
+        recognises=edf.recognises,
+        read=edf.read,
+    ),
+    Format(
+        name="MATLAB .mat",
+        known_by="the header of version 5",
+        to_give="fs_hz, units and leads, where the file holds none",
+        limits="version 5; a table called val, or the only one",
+        recognises=mat.recognises,
+        read=mat.read,
+    ),
+    Format(
+        name="NumPy .npy and .npz",
+        known_by="\\x93NUMPY at the beginning; an .npz is a zip of them",
+        to_give="fs_hz for .npy; units, unless it is mV; leads, unless they are the standard 12 or 8",
+        limits="tables of plain numbers; in an .npz signal (signal_mv, signal_uv), fs, leads; no pickles",
+        recognises=npy.recognises,
+        read=npy.read,
+    ),
+    Format(
+        name="GE MUSE XML",
+        known_by="the element RestingECG",
+        limits=_XML + "the waveform Rhythm, never Median",
+        recognises=muse.recognises,
+        read=muse.read,
+    ),
+    Format(
+        name="GE CardioSoft XML",
+        known_by="the element CardiologyXML",
+        limits=_XML + "StripData, or else FullDisclosure; never MedianSamples",
+        recognises=cardiosoft.recognises,
+        read=cardiosoft.read,
+    ),
+    Format(
+        name="Philips Sierra XML",
+        known_by="the element restingecgdata",
+        limits=_XML + "versions 1.03 to 1.04.02; XLI or plain samples of 16 bits; the calibration pulse is taken off",
+        recognises=philips.recognises,
+        read=philips.read,
+    ),
+    Format(
+        name="HL7 aECG",
+        known_by="the element AnnotatedECG",
+        limits=_XML + "one series RHYTHM, never derived ones",
+        recognises=aecg.recognises,
+        read=aecg.read,
+    ),
+    Format(
+        name="JSON",
+        known_by="a { at the beginning",
+        to_give="fs_hz and leads, where it holds none",
+        limits=f'{MAX_JSON_BYTES / 1e6:g} MB; {{"fs_hz": ..., "leads": [...], "signal_mv" or "signal_uv": '
+        "[[...], ...]}",
+        recognises=json_text.recognises,
+        read=json_text.read,
+    ),
+    Format(
+        name="WFDB of several segments",
+        known_by="a header whose record line counts segments",
+        limits="segments among the given files; no gap in a lead",
+        recognises=wfdb_segments.recognises,
+        read=wfdb_segments.read,
+    ),
+    Format(
+        name="WFDB",
+        known_by="a record line and one line a signal",
+        to_give="the signal files with the header; fs_hz, where the header states none",
+        limits=f"storage formats {str(wfdb_header.FORMATS)[1:-1]}; one sampling rate for all leads",
+        recognises=wfdb_record.recognises,
+        read=wfdb_record.read,
+    ),
+    Format(
+        name="CSV",
+        known_by="a first line that names a standard lead",
+        to_give="fs_hz, where there is no time column; units, where II_uV or II (mV) do not say them",
+        limits="comma, semicolon or tab; one unit for all leads",
+        recognises=csv_text.recognises,
+        read=csv_text.read,
+    ),
 )
 """In the order in which they are tried: the certain marks first."""
+
+ARCHIVE = "a zip of one of these"
+
+LIMITS = (
+    f"At most {MAX_INPUT_BYTES / 1e6:g} MB, {MAX_CHANNELS} channels, {MAX_DURATION_S:g} s; "
+    f"{FS_RANGE_HZ[0]:g} to {FS_RANGE_HZ[1]:g} Hz."
+)
+"""Of every format."""
 
 
 def recognise(data: bytes) -> Format | None:
@@ -72,11 +190,11 @@ def pick(contents: Mapping[str, bytes]) -> tuple[Format, Files]:
     """
     if not any(contents.values()):
         raise EmptyFile("the file is empty (0 bytes); expected an ECG. Export it again.")
-    known = {name: kind for name, data in contents.items() if (kind := recognise(data)) is not None}
-    for name in _companions(contents) | npy.companions(contents):
-        known.pop(name, None)
+    beside = _companions(contents) | npy.companions(contents)
+    alone = {name: recognise(data) for name, data in contents.items() if name not in beside}
+    known = {name: kind for name, kind in alone.items() if kind is not None}
     if not known:
-        raise UnknownFormat(f"the content is of no known format. Read are: {'; '.join(_what_is_read())}.")
+        raise UnknownFormat(f"the content is of no known format. Read are: {what_is_read()}.")
     if len(known) > 1:
         raise UnreadableRecord(f"{len(known)} records ({sorted(known)!r:.120}); expected one at a time")
     ((name, kind),) = known.items()
@@ -90,5 +208,6 @@ def _companions(contents: Mapping[str, bytes]) -> set[str]:
     return {file for file in named if not wfdb_header.recognises_segments(contents.get(file, b""))}
 
 
-def _what_is_read() -> list[str]:
-    return [*(kind.what for kind in FORMATS), archive.WHAT]
+def what_is_read() -> str:
+    """The names of all formats in one line."""
+    return ", ".join([*(kind.name for kind in FORMATS), ARCHIVE])

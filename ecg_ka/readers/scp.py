@@ -30,8 +30,6 @@ from ecg_ka.readers.limits import MAX_SCP_BYTES, check_bytes, check_channels, ch
 from ecg_ka.readers.private import private_folder
 from ecg_ka.record import EcgRecord, Source
 
-WHAT = "SCP-ECG"
-
 _PREAMBLE = 6  # checksum and size of the record
 _HEADER = 16  # of a section: checksum, id, length, versions, reserved
 _POINTER = struct.Struct("<HII")  # id, length and index (from 1) of a section

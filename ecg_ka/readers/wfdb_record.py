@@ -18,8 +18,6 @@ from ecg_ka.readers.wfdb_header import Header, Signal
 from ecg_ka.readers.wfdb_samples import decode, frames_held, invalid_sample
 from ecg_ka.record import EcgRecord, Source, canonical_lead
 
-WHAT = "WFDB (.hea with its signal files)"
-
 
 def recognises(data: bytes) -> bool:
     """Whether this is a WFDB header; signal files alone say nothing about themselves."""
@@ -148,7 +146,7 @@ def _millivolts(
     for file in dict.fromkeys(signal.file for signal in wanted):
         signals = header.of_file(file)
         for signal, samples in zip(signals, decode(signals, files.contents[file], n_frames), strict=True):
-            if signal not in wanted:
+            if canonical_lead(signal.name) is None:
                 continue
             if header.n_frames is not None and not _as_written(signal, samples):
                 altered.append(signal.name)
@@ -164,8 +162,12 @@ def _scaled(signal: Signal, samples: NDArray[np.integer], given: Given) -> NDArr
     if signal.unit is not None and stated is None:
         raise MalformedHeader(f"lead {signal.name[:20]} is in {signal.unit[:20]!r}; expected mV, uV or V")
     unit = given.unit(stated) or "mV"  # the default of header(5)
-    scaled = (samples.astype(np.float64) - signal.baseline) / signal.gain * mv_per(unit)
-    scaled[samples == invalid_sample(signal.format)] = np.nan
+    scaled = samples.astype(np.float64)
+    scaled -= signal.baseline
+    scaled /= signal.gain
+    scaled *= mv_per(unit)
+    if (missing := samples == invalid_sample(signal.format)).any():
+        scaled[missing] = np.nan
     return scaled
 
 

@@ -75,6 +75,8 @@ def _plain(signals: Sequence[Signal], data: bytes, n_frames: int) -> list[NDArra
     per_frame = sum(signal.samples_per_frame for signal in signals)
     stored = np.frombuffer(data, dtype=dtype, count=n_frames * per_frame, offset=signals[0].byte_offset)
     frames = stored.reshape(n_frames, per_frame)  # (F, samples of all signals)
+    if per_frame == len(signals):
+        frames = np.asfortranarray(frames)  # each signal in one piece: what follows is twice as fast
     samples, start = [], 0
     for signal in signals:
         column = frames[:, start : start + signal.samples_per_frame].reshape(-1)

@@ -20,8 +20,6 @@ from ecg_ka.readers.wfdb_header import Header, Segments
 from ecg_ka.readers.wfdb_record import Rows
 from ecg_ka.record import LEADS, EcgRecord, Source, canonical_lead
 
-WHAT = "WFDB of several segments"
-
 Segment = tuple[str | None, int]
 """Name (None for a gap) and frames."""
 

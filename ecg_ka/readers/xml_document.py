@@ -27,7 +27,7 @@ _LONGEST_NAMESPACE = 256  # expat puts it in front of every name
 def root_name(data: bytes) -> str | None:
     """The name of the first element, without its namespace; None where the beginning is not that of XML."""
     head = data[:_SEARCHED_BYTES].removeprefix(b"\xef\xbb\xbf")
-    if b"\x00" in head[:4]:
+    if b"\x00" in head[:4] and head[:4].strip(b"\x00\xff\xfe\t\n\r ")[:1] in (b"<", b""):
         head = head.removeprefix(b"\xff\xfe").removeprefix(b"\xfe\xff").replace(b"\x00", b"")  # UTF-16
     match = _ROOT.match(head)
     return match[1].decode("ascii", "replace") if match else None

@@ -195,7 +195,7 @@ def test_a_closed_pipe_ends_it_quietly(file: Path, arguments: tuple[str, ...]) -
 
 def test_help_teaches() -> None:
     text = ecg_ka("--help")
-    for command in ("estimate", "quality", "plot", "simulate", "info"):
+    for command in ("estimate", "quality", "plot", "convert", "formats", "simulate", "info"):
         assert command in text
         assert "--help" in ecg_ka(command, "--help")
 

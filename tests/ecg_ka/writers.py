@@ -173,6 +173,15 @@ def dicom_channel(meaning: str, code: str = "", unit: str = "uV", **tags: Any) -
     return channel
 
 
+def flac(counts: NDArray[np.integer]) -> bytes:
+    """What WFDB formats 508, 516 and 524 hold: up to 8 channels (C, n) packed by FLAC."""
+    import soundfile  # type: ignore[import-untyped]
+
+    stream = io.BytesIO()
+    soundfile.write(stream, counts.T.astype(np.int16), 8000, format="FLAC", subtype="PCM_16")
+    return stream.getvalue()
+
+
 def npz(**arrays: Any) -> bytes:
     stream = io.BytesIO()
     np.savez_compressed(stream, allow_pickle=False, **arrays)
