@@ -20,6 +20,8 @@ from ecg_ka.record import EcgRecord, Source, canonical_lead
 _MAX_HEADER_LINE = 65_536
 _LONGEST_NAME = 64  # of a column that is searched for a unit: the time of a search grows with its square
 _WITH_UNIT = re.compile(r"(?P<name>.*?)(?:[\s_]+|\s*[(\[])(?P<unit>[^\s_()\[\]]+)[)\]]?")
+_ON_GRID = 0.05
+"""Of the last decimal: sampling intervals as near as this to a multiple of it are written without rounding."""
 _SECONDS = {"TIME": 1.0, "T": 1.0, "S": 1.0, "SEC": 1.0, "SECONDS": 1.0, "MS": 1e-3, "MILLISECONDS": 1e-3}
 
 
@@ -49,7 +51,7 @@ def read(files: Files, given: Given) -> EcgRecord:
     Raises:
         MalformedHeader: units that differ among the leads, or whole numbers without a unit.
         InvalidSamplingRate: neither a usable time column nor ``fs_hz``.
-        UnreadableRecord: a cell that is not a number.
+        UnreadableRecord: a cell that is not a number, a line with more cells than names.
         TruncatedFile, NoSamples, RecordTooLarge, NonFiniteSamples: as named.
     """
     line = _first_line(files.data)
@@ -121,9 +123,7 @@ def _numbers(body: bytes, header: _Header, columns: list[int]) -> NDArray[np.flo
     if not body:
         raise NoSamples("the CSV has a header line and no samples; expected at least 5 s of ECG")
     check_samples((body.count(b"\n") + 1) * len(columns))
-    last_line = body[body.rfind(b"\n") + 1 :]
-    if last_line.count(header.separator.encode()) + 1 < header.n_columns:
-        raise TruncatedFile(f"the last line of the CSV has fewer than {header.n_columns} columns: it was cut off")
+    _check_cells([line.count(header.separator.encode()) + 1 for line in body.split(b"\n") if line.strip()], header)
     if header.separator != "," and b"," in body:
         if b"." in body:
             raise UnreadableRecord("the CSV holds commas and points in its numbers; expected one decimal sign")
@@ -137,9 +137,23 @@ def _numbers(body: bytes, header: _Header, columns: list[int]) -> NDArray[np.flo
             ndmin=2,
         )
     except ValueError as error:
-        raise UnreadableRecord(f"the CSV holds a cell that is not a number: {str(error)[:160]}") from None
+        where = re.search(r"at row (\d+), column (\d+)", str(error))  # the rest quotes the cell: it may hold a name
+        at = f" (line {int(where[1]) + 2}, column {where[2]})" if where else ""
+        raise UnreadableRecord(f"the CSV holds a cell that is not a number{at}; expected plain numbers") from None
     rows: NDArray[np.float64] = table.T
     return rows
+
+
+def _check_cells(cells: list[int], header: _Header) -> None:
+    """As many cells in every line as there are names: a cell more or less moves the leads."""
+    if cells[-1] < header.n_columns:
+        raise TruncatedFile(f"the last line of the CSV has fewer than {header.n_columns} columns: it was cut off")
+    if set(cells) != {header.n_columns}:
+        line, found = next((i, n) for i, n in enumerate(cells, start=1) if n != header.n_columns)
+        raise UnreadableRecord(
+            f"line {line} of the CSV's numbers has {found} cells for {header.n_columns} names, so leads cannot be told "
+            "apart. Give each column a name; with decimal commas, separate the cells by semicolons."
+        )
 
 
 def _rate_from(time_s: NDArray[np.float64]) -> float:
@@ -148,9 +162,16 @@ def _rate_from(time_s: NDArray[np.float64]) -> float:
     span_s = float(time_s[-1] - time_s[0]) if n > 1 else 0.0
     if not np.isfinite(time_s).all() or span_s <= 0:
         raise InvalidSamplingRate("the time column does not grow; expected seconds, or milliseconds in 'time_ms'")
-    step_s = span_s / (n - 1)
-    if np.abs(time_s - np.linspace(time_s[0], time_s[-1], n)).max() > step_s:
+    step_s, written_s = span_s / (n - 1), _resolution_s(time_s)
+    on_grid = abs(step_s / written_s - round(step_s / written_s)) < _ON_GRID
+    if np.abs(time_s - np.linspace(time_s[0], time_s[-1], n)).max() > (0.25 * step_s if on_grid else written_s):
         raise InvalidSamplingRate("the time column is not evenly spaced; expected samples without gaps")
     fs_hz = 1 / step_s
-    # times are written with three or four decimals: 500.02 Hz is 500 Hz
-    return float(round(fs_hz)) if abs(fs_hz - round(fs_hz)) < 1e-3 * fs_hz else fs_hz
+    # both ends are rounded: with three decimals over 10 s, 360.02 Hz is 360 Hz
+    return float(round(fs_hz)) if abs(fs_hz - round(fs_hz)) <= fs_hz * written_s / span_s else fs_hz
+
+
+def _resolution_s(time_s: NDArray[np.float64]) -> float:
+    """The last decimal with which times are written, from 1 ms down to 1 ns or to what a float of their size holds."""
+    least = max(1e-9, 4.0 * float(np.spacing(np.abs(time_s).max())))
+    return next((10.0**-d for d in range(3, 9) if np.abs(np.round(time_s, d) - time_s).max() <= least), least)

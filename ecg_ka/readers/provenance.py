@@ -29,13 +29,17 @@ def device(*words: str) -> str | None:
 def moment(text: str, patterns: Sequence[str]) -> datetime | None:
     """The time by the first of the ``strptime`` patterns that fits, or None.
 
-    It has a zone only where the file states one: local time of an unknown place is kept as it stands.
+    It has a zone only where the file states one: local time of an unknown place is kept as it stands. Fields without
+    separators have all their digits: ``strptime`` alone reads 20201112 as 1:02 on 1 January.
     """
     for pattern in patterns:
         try:
-            return datetime.strptime(text, pattern)
+            found = datetime.strptime(text, pattern)
         except ValueError:
             continue
+        digits = pattern.removesuffix("%z").removesuffix(".%f")
+        if "%Y%m" not in pattern or text.startswith(found.strftime(digits)):
+            return found
     return None
 
 

@@ -49,6 +49,41 @@ def test_csv_time_rounded_to_milliseconds_still_gives_the_rate() -> None:
     assert read("\n".join(lines).encode()).fs_hz == 360
 
 
+@pytest.mark.parametrize("fs_hz", [976.5625, 512.3, 128.1, 250.0, 1000.0])
+@pytest.mark.parametrize("start_s", [0.0, 1_600_000_000.0])
+def test_csv_rates_are_as_exact_as_the_times(fs_hz: float, start_s: float) -> None:
+    lines = ["t,II"] + [f"{start_s + n / fs_hz:.6f},0.{n % 10}" for n in range(round(6 * fs_hz))]
+    assert read("\n".join(lines).encode()).fs_hz == pytest.approx(fs_hz, rel=1e-6)
+
+
+@pytest.mark.parametrize(("fs_hz", "decimals"), [(500, 3), (500, 4), (360, 4), (1000, 3), (977, 6)])
+@pytest.mark.parametrize("missing", [600, 2400])
+def test_csv_one_missing_sample_is_noticed(fs_hz: float, decimals: int, missing: int) -> None:
+    lines = ["t,II"] + [f"{n / fs_hz:.{decimals}f},0.{n % 10}" for n in range(3000) if n != missing]
+    with pytest.raises(errors.InvalidSamplingRate, match="evenly"):
+        read("\n".join(lines).encode())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"I,II\n1,0.1,0.2\n2,0.3,0.4\n",  # names of rows: every lead would be the one before it
+        b"I,II\n0,123,-0,045\n0,120,-0,040\n",  # decimal commas between commas
+        b"I,II\n0.1,0.2\n0.1,0.2,0.3\n0.1,0.2\n",
+        b"I,II\n" + b"1," * 400_000 + b"1\n",
+    ],
+)
+def test_csv_with_more_cells_than_names_is_refused(text: bytes) -> None:
+    with pytest.raises(errors.UnreadableRecord, match="cells"):
+        read(text, fs_hz=500)
+
+
+def test_csv_never_repeats_what_stands_in_a_cell() -> None:
+    with pytest.raises(errors.UnreadableRecord, match=r"line 3, column 2") as caught:
+        read(b"II,V1\n0.1,0.2\n0.1,Erika Muster 1950\n", fs_hz=500)
+    assert "Muster" not in str(caught.value)
+
+
 def test_csv_with_a_gap_in_its_times_is_refused() -> None:
     lines = ["t,II"] + [f"{n / 500 + (0.1 if n > 600 else 0):.3f},0.{n % 10}" for n in range(1000)]
     with pytest.raises(errors.InvalidSamplingRate, match="evenly"):

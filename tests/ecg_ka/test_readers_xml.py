@@ -9,6 +9,8 @@ import pytest
 
 from ecg_ka import errors
 from ecg_ka.readers import read
+from ecg_ka.readers.aecg import _MOMENTS
+from ecg_ka.readers.provenance import moment
 from ecg_ka.record import LEADS
 from tests.ecg_ka.writers import counts_uv
 from tests.ecg_ka.xml_writers import (
@@ -274,3 +276,16 @@ def test_what_the_caller_knows_fills_in_and_never_overrides() -> None:
     with pytest.raises(errors.MalformedHeader, match="states uV"):
         read(AECG, units="mV")
     assert read(MUSE, leads=STORED_LEADS).leads == LEADS
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("20201112101530", datetime(2020, 11, 12, 10, 15, 30)),
+        ("202011121015", datetime(2020, 11, 12, 10, 15)),
+        ("20201112", None),
+        ("2020111210", None),
+    ],
+)
+def test_a_time_without_separators_has_all_its_digits(text: str, found: datetime | None) -> None:
+    assert moment(text, _MOMENTS) == found
