@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ecg_ka.bundle import Bundle
-from ecg_ka.estimate import BANDS_SENTENCE, DISCLAIMER, FALSE_ALARM_SHARE
+from ecg_ka.estimate import BANDS_SENTENCE, DISCLAIMER, FALSE_ALARM_SHARE, Band
 from training.markdown import table
 
 _SIMULATED = (
@@ -120,16 +120,20 @@ def _intervals(m: dict[str, Any]) -> str:
 def _bands(bands: dict[str, Any]) -> str:
     note = f"{BANDS_SENTENCE} The same holds for the other bands. {bands['mean_size']:.2f} of the 3 bands on average."
     rows = [
-        [f"`{name}`", str(b["n"]), _number(b["in_set"]), _number(b["mean_size"]), _number(b["share_of_answers"])]
-        for name, b in bands["by_true_band"].items()
+        [f"`{band}`", str(b["n"]), *(_number(b[figure]) for figure in ("in_set", "mean_size", "share_of_answers"))]
+        for band in Band
+        for b in [bands["by_true_band"][band]]
     ]
-    return note + "\n\n" + table(["true band", "ECGs", "in the set", "bands in the set", "in the set of all"], rows)
+    return (
+        note + "\n\n" + table(["true band", "ECGs", "in the set", "bands in the set", "in the sets of all ECGs"], rows)
+    )
 
 
 def _category_alarms(alarms: dict[str, Any]) -> str:
     note = (
-        f"Operating points of the calibrated probability, fixed on the calibration split so that at most "
-        f"{100 * FALSE_ALARM_SHARE:g} % of the ECGs on the other side of the threshold give the alarm."
+        f"Operating points of the calibrated probability, fixed on the calibration split: there, at most "
+        f"{100 * FALSE_ALARM_SHARE:g} % of the ECGs on the other side of the threshold give the alarm. Measured on the "
+        "test split:"
     )
     columns = {
         "sensitivity": "sensitivity",
