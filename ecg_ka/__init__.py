@@ -14,7 +14,7 @@ from ecg_ka.errors import (
     UnreadableRecord,
     UnusableRecord,
 )
-from ecg_ka.estimate import DISCLAIMER, Estimate
+from ecg_ka.estimate import BANDS_SENTENCE, DISCLAIMER, Band, Category, Estimate
 from ecg_ka.estimator import Estimator, prepare
 from ecg_ka.flags import Flag
 from ecg_ka.preprocess import SignalSpec
@@ -23,10 +23,13 @@ from ecg_ka.readers import read
 from ecg_ka.record import LEADS, EcgRecord
 
 __all__ = [
+    "BANDS_SENTENCE",
     "DISCLAIMER",
     "LEADS",
     "SHIPPED",
+    "Band",
     "BundleError",
+    "Category",
     "EcgError",
     "EcgRecord",
     "Estimate",

@@ -3,7 +3,8 @@
     bundle.json             every setting, the provenance, and the SHA-256 of each other file
     model.onnx              the network as it is served
     weights.safetensors     the same network for training
-    calibration.safetensors sorted conformal scores by predicted region, without identifiers or order
+    calibration.safetensors sorted conformal scores by predicted region, true region and true band, without
+                            identifiers or order
     metrics.json            what the evaluation measured
 
 No pickle anywhere. Loading is strict: an unknown or missing key, a file that differs from its hash or another format
@@ -19,15 +20,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ecg_ka.errors import BundleError
 from ecg_ka.estimate import ModelIdentity
 from ecg_ka.preprocess import SignalSpec
-from ecg_ka.uncertainty import ConformalDistribution, LabelDensity, Regions
+from ecg_ka.uncertainty import Calibration, LabelDensity, OperatingPoints, Regions, Scores
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SHIPPED = Path(__file__).parent / "bundles" / "demo"
 
 _MANIFEST = "bundle.json"
@@ -62,7 +60,7 @@ class Bundle:
     network: dict[str, Any]
     signal: SignalSpec
     density: LabelDensity
-    conformal: ConformalDistribution
+    calibration: Calibration
     wide_interval_mmol_l: float
     onnx: bytes
     weights: bytes
@@ -72,7 +70,7 @@ class Bundle:
     @property
     def regions(self) -> Regions:
         """Edges of the many-, median- and few-shot regions."""
-        return self.conformal.regions
+        return self.calibration.distribution.regions
 
     def identity(self) -> ModelIdentity:
         """What an answer says about the model."""
@@ -83,7 +81,7 @@ class Bundle:
             preprocessing_sha256=self.signal.sha256,
             trained_on=self.provenance.trained_on,
             calibrated_on=self.provenance.calibrated_on,
-            n_calibration=self.conformal.n,
+            n_calibration=self.calibration.distribution.n,
             intended_use=self.provenance.intended_use,
         )
 
@@ -96,7 +94,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
     contents = {
         _ONNX: bundle.onnx,
         _WEIGHTS: bundle.weights,
-        _CALIBRATION: save(dict(bundle.conformal.scores)),
+        _CALIBRATION: save(bundle.calibration.to_arrays()),
         _METRICS: (json.dumps(bundle.metrics, indent=1, sort_keys=True) + "\n").encode(),
     }
     manifest = {
@@ -106,6 +104,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         "signal": asdict(bundle.signal),
         "regions": asdict(bundle.regions),
         "density": bundle.density.to_dict(),
+        "operating_points": asdict(bundle.calibration.operating_points),
         "wide_interval_mmol_l": bundle.wide_interval_mmol_l,
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
     }
@@ -123,9 +122,13 @@ def load_bundle(folder: Path = SHIPPED) -> Bundle:
     manifest_bytes = _read(folder / _MANIFEST)
     try:
         manifest = json.loads(manifest_bytes)
+        version = manifest.pop("format_version")
+        if version != FORMAT_VERSION:
+            raise BundleError(
+                f"{folder} is of format version {version!r}; expected {FORMAT_VERSION}. Export its run again with "
+                "training.export, or use a matching ecg_ka"
+            )
         files = _verified(folder, manifest.pop("files"))
-        if manifest.pop("format_version") != FORMAT_VERSION:
-            raise BundleError(f"{folder} is not of format version {FORMAT_VERSION}; retrain or use a matching ecg_ka")
         return _build(manifest, files, hashlib.sha256(manifest_bytes).hexdigest())
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BundleError(
@@ -138,25 +141,36 @@ def _build(manifest: dict[str, Any], files: Mapping[str, bytes], sha256: str) ->
     from safetensors.numpy import load
 
     try:
-        scores: dict[str, NDArray[np.float32]] = load(files[_CALIBRATION])
+        scores = load(files[_CALIBRATION])
     except SafetensorError as error:
         raise BundleError(f"{_CALIBRATION} cannot be read: {error}") from error
     _expect_keys(manifest["density"], {"first_bin", "counts"})
     if manifest["network"]["n_leads"] != len(manifest["signal"]["leads"]):
         raise BundleError(f"{_MANIFEST}: the network takes another number of leads than its signal spec gives")
-    _expect_keys(manifest, {"provenance", "network", "signal", "regions", "density", "wide_interval_mmol_l"})
+    _expect_keys(
+        manifest,
+        {"provenance", "network", "signal", "regions", "density", "operating_points", "wide_interval_mmol_l"},
+    )
     return Bundle(
         provenance=Provenance(**manifest["provenance"]),
         network=manifest["network"],
         signal=SignalSpec.from_dict(manifest["signal"]),
         density=LabelDensity.from_dict(manifest["density"]),
-        conformal=ConformalDistribution(Regions(**manifest["regions"]), scores),
+        calibration=_calibration(manifest, scores),
         wide_interval_mmol_l=float(manifest["wide_interval_mmol_l"]),
         onnx=files[_ONNX],
         weights=files[_WEIGHTS],
         metrics=json.loads(files[_METRICS]),
         sha256=sha256,
     )
+
+
+def _calibration(manifest: Mapping[str, Any], scores: Mapping[str, Scores]) -> Calibration:
+    points = OperatingPoints(**manifest["operating_points"])
+    try:
+        return Calibration.from_arrays(scores, Regions(**manifest["regions"]), points)
+    except ValueError as error:
+        raise BundleError(f"{_CALIBRATION}: {error}. Export the run again with training.export") from error
 
 
 def _verified(folder: Path, hashes: Mapping[str, str]) -> dict[str, bytes]:

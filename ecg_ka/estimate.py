@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
 from typing import Any
 
 from ecg_ka.errors import EcgError
@@ -14,14 +15,67 @@ DISCLAIMER = (
 )
 
 
+BANDS_ALPHA = 0.05
+"""Of the ECGs that truly lie in a band, at most this share gets an answer without it."""
+
+BANDS_SENTENCE = f"Of ECGs with K >= 5.5, at most {100 * BANDS_ALPHA:g} % get an answer without this band."
+"""What the bands promise, to those who read an answer."""
+
+FALSE_ALARM_SHARE = 0.10
+"""Of the ECGs on the other side of an alarm's threshold, at most this share gives the alarm."""
+
+
+class Band(StrEnum):
+    """Where potassium may lie, from low to high."""
+
+    BELOW_3_5 = "below_3_5"
+    FROM_3_5_TO_5_4 = "3_5_to_5_4"
+    FROM_5_5 = "5_5_and_above"
+
+    @property
+    def words(self) -> str:
+        """The band as it is printed."""
+        return _BAND_WORDS[self]
+
+
+class Category(StrEnum):
+    """Which calibrated probability exceeds its operating point; :attr:`sentence` says what that means."""
+
+    ALARM_BELOW_3_5 = "alarm_below_3_5"
+    ALARM_5_5_AND_ABOVE = "alarm_5_5_and_above"
+    NO_ALARM = "no_alarm"
+
+    @property
+    def sentence(self) -> str:
+        """One sentence that explains the category to a clinician."""
+        return _CATEGORY_SENTENCES[self]
+
+
+_BAND_WORDS = {Band.BELOW_3_5: "K < 3.5", Band.FROM_3_5_TO_5_4: "K 3.5-5.4", Band.FROM_5_5: "K >= 5.5"}
+_CATEGORY_SENTENCES = {
+    Category.ALARM_BELOW_3_5: "The probability of K < 3.5 is higher than in 90 % of the calibration ECGs with "
+    "K >= 3.5.",
+    Category.ALARM_5_5_AND_ABOVE: "The probability of K >= 5.5 is higher than in 90 % of the calibration ECGs with "
+    "K < 5.5.",
+    Category.NO_ALARM: "Neither the probability of K >= 5.5 nor that of K < 3.5 exceeds its operating point; this "
+    "places potassium in no range.",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
-    """Bounds in mmol/L that hold with probability ``level``; ``method`` names what they guarantee."""
+    """Bounds in mmol/L that hold with probability ``level``; ``method`` names what they guarantee: ``marginal`` over
+    all ECGs alike, ``label_conditional`` within each true region.
+
+    ``coverage_at_least_5_5``: the share of the calibration ECGs with K >= 5.5 whose value such an interval holds; None
+    when the calibration data had none.
+    """
 
     lower: float
     upper: float
     level: float
     method: str
+    coverage_at_least_5_5: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +150,8 @@ class Estimate:
 
     ``potassium_mmol_l`` is the estimate of the network, stretched to the spread of the labels by its training; it is
     None when the value is withheld. ``median_mmol_l`` is the median of the calibrated predictive distribution, from
-    which ``interval`` and ``probabilities`` come too. ``category``, ``bands``, ``interval_label_conditional`` and
-    ``novelty`` are None as long as the bundle has no calibration for them.
+    which ``interval``, ``probabilities`` and ``category`` come too. ``interval_label_conditional`` and ``bands`` hold
+    for each kind of true value and surround the estimate. ``novelty`` is None as long as nothing computes it.
     """
 
     potassium_mmol_l: float | None
@@ -105,8 +159,8 @@ class Estimate:
     interval: Interval | None
     interval_label_conditional: Interval | None
     probabilities: tuple[Probability, ...] | None
-    category: str | None
-    bands: tuple[str, ...] | None
+    category: Category | None
+    bands: tuple[Band, ...] | None
     region: Region | None
     flags: tuple[Flag, ...]
     abstained: bool

@@ -13,7 +13,16 @@ import numpy as np
 
 from ecg_ka.bundle import SHIPPED, Bundle, load_bundle
 from ecg_ka.errors import BundleError
-from ecg_ka.estimate import EcgProvenance, Estimate, Interval, Probability, QualitySummary, Region
+from ecg_ka.estimate import (
+    Band,
+    Category,
+    EcgProvenance,
+    Estimate,
+    Interval,
+    Probability,
+    QualitySummary,
+    Region,
+)
 from ecg_ka.flags import Flag
 from ecg_ka.preprocess import ModelInput, SignalSpec, to_model_input
 from ecg_ka.quality import Grade, SignalQuality, assess, cleanest_window
@@ -87,10 +96,10 @@ class Estimator:
             potassium_mmol_l=value.potassium_mmol_l,
             median_mmol_l=value.median_mmol_l,
             interval=value.interval,
-            interval_label_conditional=None,
+            interval_label_conditional=value.interval_label_conditional,
             probabilities=value.probabilities,
-            category=None,
-            bands=None,
+            category=value.category,
+            bands=value.bands,
             region=value.region,
             flags=tuple(flag for flag in Flag if flag in flags),
             abstained=bool(reasons),
@@ -115,7 +124,8 @@ class Estimator:
 
     def _value(self, model_input: ModelInput, level: float) -> _Value:
         potassium, spread = self.infer(model_input)
-        predictive = self.bundle.conformal.predict(potassium, spread)
+        calibration = self.bundle.calibration
+        predictive = calibration.distribution.predict(potassium, spread)
         interval = predictive.interval(level)
         region = _region(self.bundle, potassium, predictive, interval)
         raised = {
@@ -128,6 +138,9 @@ class Estimator:
             potassium_mmol_l=potassium,
             median_mmol_l=predictive.median(),
             interval=interval,
+            interval_label_conditional=calibration.label_conditional.interval(potassium, level),
+            category=calibration.operating_points.category(predictive),
+            bands=calibration.label_conditional.bands(potassium, spread),
             probabilities=tuple(predictive.probability(*threshold) for threshold in THRESHOLDS),
             region=region,
             flags=frozenset(flag for flag, is_raised in raised.items() if is_raised),
@@ -165,6 +178,9 @@ class _Value:
     potassium_mmol_l: float | None = None
     median_mmol_l: float | None = None
     interval: Interval | None = None
+    interval_label_conditional: Interval | None = None
+    category: Category | None = None
+    bands: tuple[Band, ...] | None = None
     probabilities: tuple[Probability, ...] | None = None
     region: Region | None = None
     flags: frozenset[Flag] = frozenset()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ecg_ka import DISCLAIMER, LEADS, Flag
+from ecg_ka import DISCLAIMER, LEADS, Band, Category, Flag
 
 _SHA256 = "7d865e959b2466918c9863afca942d0fb89d7c9ac0c99bafc3749504ded97730"
 _RAISED = (Flag.DEMO_MODEL, Flag.AGE_OUT_OF_RANGE, Flag.RESAMPLED)
@@ -15,14 +15,14 @@ def estimate() -> dict[str, Any]:
     return {
         "potassium_mmol_l": 4.6,
         "median_mmol_l": 4.4,
-        "interval": {"lower": 3.5, "upper": 5.3, "level": 0.9, "method": "marginal"},
-        "interval_label_conditional": None,
+        "interval": _interval(3.5, 5.3, "marginal", 0.59),
+        "interval_label_conditional": _interval(3.3, 5.9, "label_conditional", 0.9),
         "probabilities": [
             {"comparator": ">=", "threshold_mmol_l": 5.5, "p": 0.04},
             {"comparator": "<", "threshold_mmol_l": 3.5, "p": 0.05},
         ],
-        "category": None,
-        "bands": None,
+        "category": str(Category.NO_ALARM),
+        "bands": [str(Band.FROM_3_5_TO_5_4), str(Band.FROM_5_5)],
         "region": _region(),
         "flags": [{"name": str(flag), "sentence": flag.sentence} for flag in _RAISED],
         "abstained": False,
@@ -45,6 +45,10 @@ def problem() -> dict[str, Any]:
         "detail": "the JSON ends too early. Send the whole file.",
         "instance": "urn:ecg-ka:request:5f0c2a9e6b7d4d0f8f6f0f3f1f2e4c11",
     }
+
+
+def _interval(lower: float, upper: float, method: str, coverage: float) -> dict[str, Any]:
+    return {"lower": lower, "upper": upper, "level": 0.9, "method": method, "coverage_at_least_5_5": coverage}
 
 
 def _region() -> dict[str, Any]:

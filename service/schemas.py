@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ecg_ka import BANDS_SENTENCE, Band, Category
+
 
 class PredictFields(BaseModel):
     """What the caller may send beside the file. ``fs_hz``, ``units`` and ``leads`` are for files that do not say these
@@ -32,12 +34,15 @@ class _Out(BaseModel):
 
 
 class IntervalOut(_Out):
-    """Bounds in mmol/L that hold with probability ``level``; ``method`` names what they guarantee."""
+    """Bounds in mmol/L that hold with probability ``level``; ``method`` names what they guarantee: ``marginal`` over
+    all ECGs alike, ``label_conditional`` within each true region. ``coverage_at_least_5_5``: the share of the
+    calibration ECGs with K >= 5.5 whose value such an interval holds."""
 
     lower: float
     upper: float
     level: float
     method: str
+    coverage_at_least_5_5: float | None
 
 
 class ProbabilityOut(_Out):
@@ -102,6 +107,9 @@ class ModelIdentityOut(_Out):
     intended_use: str
 
 
+_CATEGORIES = " ".join(f"{category}: {category.sentence}" for category in Category)
+
+
 class EstimateOut(_Out):
     """The estimate for one ECG, potassium in mmol/L. What does not apply is null; no field is ever left out.
 
@@ -113,8 +121,8 @@ class EstimateOut(_Out):
     interval: IntervalOut | None
     interval_label_conditional: IntervalOut | None
     probabilities: list[ProbabilityOut] | None
-    category: str | None
-    bands: list[str] | None
+    category: Annotated[Category | None, Field(description=_CATEGORIES)]
+    bands: Annotated[list[Band] | None, Field(description=BANDS_SENTENCE)]
     region: RegionOut | None
     flags: list[FlagOut]
     abstained: bool
@@ -162,6 +170,13 @@ class ProvenanceOut(_Out):
     training: dict[str, Any]
 
 
+class OperatingPointsOut(_Out):
+    """Calibrated probabilities above which ``category`` is an alarm."""
+
+    at_least_5_5: float
+    below_3_5: float
+
+
 class ModelOut(_Out):
     """The loaded bundle: what it is, where it comes from, what it takes and what was measured."""
 
@@ -169,6 +184,7 @@ class ModelOut(_Out):
     provenance: ProvenanceOut
     signal: SignalSpecOut
     regions: RegionsOut
+    operating_points: OperatingPointsOut
     wide_interval_mmol_l: float
     metrics: dict[str, Any]
     disclaimer: str

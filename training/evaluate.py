@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 
 from ecg_ka.network import PotassiumNet
-from ecg_ka.uncertainty import ConformalDistribution, Regions
+from ecg_ka.uncertainty import Calibration, Regions
 from training.cohort import Cohort, Split
+from training.guarantees import guarantees
 from training.metrics import Floats, alarm_metrics, quantile_map, regression_metrics
 from training.train import predict
 from training.trainer import embed, estimates_from
-
-LEVEL = 0.9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,50 +33,29 @@ def predict_split(network: PotassiumNet, cohort: Cohort, split: Split) -> Predic
 
 
 def evaluate(
-    network: PotassiumNet, reference: PotassiumNet | None, conformal: ConformalDistribution, cohort: Cohort
+    network: PotassiumNet, reference: PotassiumNet | None, calibration: Calibration, cohort: Cohort
 ) -> dict[str, Any]:
     """Metrics on the test split in plain JSON types: of the network, of the reference as it is and after a quantile
-    mapping fitted on the calibration split, of the intervals, and with chest leads missing."""
+    mapping fitted on the calibration split, of intervals, bands and alarms, and with chest leads missing."""
+    regions = calibration.distribution.regions
     test = predict_split(network, cohort, Split.TEST)
     out: dict[str, Any] = {
         "cohort": cohort.about["about"],
-        "model": _both(test.labels, test.estimates, conformal.regions),
-        "intervals": _intervals(test, conformal),
-        "missing_chest_leads": _missing_leads(network, cohort, conformal.regions),
+        "model": _both(test.labels, test.estimates, regions),
+        **guarantees(test.labels, test.estimates, test.spreads, calibration),
+        "missing_chest_leads": _missing_leads(network, cohort, regions),
     }
     if reference is not None:
         l1 = predict_split(reference, cohort, Split.TEST)
         before = predict_split(reference, cohort, Split.CALIBRATION)
         mapped = quantile_map(l1.estimates, before.estimates, cohort.labels(cohort.rows(Split.TRAIN)))
-        out["l1"] = _both(l1.labels, l1.estimates, conformal.regions)
-        out["l1_quantile_mapped"] = _both(l1.labels, mapped, conformal.regions)
+        out["l1"] = _both(l1.labels, l1.estimates, regions)
+        out["l1_quantile_mapped"] = _both(l1.labels, mapped, regions)
     return out
 
 
 def _both(labels: Floats, estimates: Floats, regions: Regions) -> dict[str, Any]:
     return {**regression_metrics(labels, estimates, regions), "auroc": alarm_metrics(labels, estimates)}
-
-
-def _intervals(test: Predicted, conformal: ConformalDistribution) -> dict[str, Any]:
-    """Coverage and width of the marginal interval, overall and by the true region; a large part of the dangerous cases
-    lies outside of it, whatever the loss, and that is printed where the interval is."""
-    predicted = [conformal.predict(e, s) for e, s in zip(test.estimates, test.spreads, strict=True)]
-    ends = np.array([(i.lower, i.upper) for i in (p.interval(LEVEL) for p in predicted)])
-    covered = (ends[:, 0] <= test.labels) & (test.labels <= ends[:, 1])
-    medians = np.array([p.median() for p in predicted])
-    groups = conformal.regions.group(test.labels)
-    p_high = np.array([p.p_at_least(5.5) for p in predicted])
-    return {
-        "level": LEVEL,
-        "coverage": float(covered.mean()),
-        "mean_width": float((ends[:, 1] - ends[:, 0]).mean()),
-        "coverage_true_many": float(covered[groups == 2].mean()),
-        "coverage_true_few": float(covered[np.isin(groups, (0, 4))].mean()),
-        "coverage_true_at_least_5_5": float(covered[test.labels >= 5.5 - 1e-6].mean()),
-        "mae_of_calibrated_median": float(np.abs(medians - test.labels).mean()),
-        "mean_p_at_least_5_5": float(p_high.mean()),
-        "share_at_least_5_5": float((test.labels >= 5.5 - 1e-6).mean()),
-    }
 
 
 def _missing_leads(network: PotassiumNet, cohort: Cohort, regions: Regions) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from ecg_ka.bundle import Bundle, Provenance, load_bundle, save_bundle
 from ecg_ka.losses import LabelDistribution
 from ecg_ka.network import NetworkConfig, PotassiumNet, n_parameters
 from ecg_ka.preprocess import SignalSpec
-from ecg_ka.uncertainty import ConformalDistribution, LabelDensity, Regions
+from ecg_ka.uncertainty import Calibration, ConformalDistribution, LabelDensity, Regions
 from training.card import model_card
 from training.cohort import Cohort, Split
 from training.config import parse
@@ -52,19 +52,18 @@ def export(config: ExportConfig) -> Bundle:
     """Calibrate, evaluate, write the bundle and its MODEL_CARD.md; returns the bundle as read back."""
     cohort = Cohort.open(config.cohort)
     network = load_network(config.run)
-    regions = Regions()
-    calibration = predict_split(network, cohort, Split.CALIBRATION)
-    conformal = ConformalDistribution.fit(calibration.estimates, calibration.spreads, calibration.labels, regions)
+    pairs = predict_split(network, cohort, Split.CALIBRATION)
+    calibration = Calibration.fit(pairs.estimates, pairs.spreads, pairs.labels, Regions())
     reference = None if config.reference is None else load_network(config.reference)
-    metrics = evaluate(network, reference, conformal, cohort)
+    metrics = evaluate(network, reference, calibration, cohort)
     metrics["parameters"] = n_parameters(network)
     bundle = Bundle(
         provenance=_provenance(config, cohort),
         network=asdict(network.config),
         signal=_signal_spec(cohort),
         density=LabelDensity.from_labels(cohort.labels(cohort.first_rows(Split.TRAIN))),
-        conformal=conformal,
-        wide_interval_mmol_l=_wide_interval(conformal, calibration),
+        calibration=calibration,
+        wide_interval_mmol_l=_wide_interval(calibration.distribution, pairs),
         onnx=to_onnx(network, _signal_spec(cohort)),
         weights=save({k: v.contiguous() for k, v in network.state_dict().items()}),
         metrics=metrics,
@@ -133,10 +132,10 @@ def _signal_spec(cohort: Cohort) -> SignalSpec:
     return SignalSpec.from_dict(cohort.about["signal"])
 
 
-def _wide_interval(conformal: ConformalDistribution, calibration: Predicted) -> float:
+def _wide_interval(distribution: ConformalDistribution, pairs: Predicted) -> float:
     widths = [
-        (interval := conformal.predict(estimate, spread).interval(0.9)).upper - interval.lower
-        for estimate, spread in zip(calibration.estimates, calibration.spreads, strict=True)
+        (interval := distribution.predict(estimate, spread).interval(0.9)).upper - interval.lower
+        for estimate, spread in zip(pairs.estimates, pairs.spreads, strict=True)
     ]
     return float(np.quantile(widths, WIDE_SHARE))
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from ecg_ka.estimate import DISCLAIMER, Estimate
+import re
+
+from ecg_ka.estimate import BANDS_SENTENCE, DISCLAIMER, Estimate, Interval
 from ecg_ka.exporters.page import PageCaption, page_svg
 from ecg_ka.record import EcgRecord
 
 _PAGE_S = 10.0
+_QUANTITY = re.compile(r"K (?:>= |< )?\d\.\d|\d %|\d mmol/L")
 
 
 def estimate_page(record: EcgRecord, estimate: Estimate) -> str:
@@ -29,17 +32,49 @@ def estimate_caption(estimate: Estimate) -> PageCaption:
         return PageCaption(title="Potassium estimate withheld", lines=(*reasons, model), warnings=warnings)
     i = e.interval
     number = _together(f"K {e.potassium_mmol_l:.1f} mmol/L")
-    title = f"{number}, {i.level:.0%} interval {i.lower:.1f}\N{EN DASH}{i.upper:.1f}"
+    title = f"{number}, {i.level:.0%} interval {_bounds(i)}"
     shares = (f"P(K {p.comparator} {p.threshold_mmol_l:.1f}) {_share(p.p)}" for p in e.probabilities)
     probabilities = ", ".join(map(_together, shares))
     median = _together(f"{e.median_mmol_l:.1f} mmol/L")
     lines = (
         f"Estimated from the ECG, not measured. Calibrated median {median}; {probabilities}.",
+        *_calibrated(e),
         f"Region: {e.region.name}-shot, {e.region.n_train_near} training ECGs within {_together('0.1 mmol/L')}. "
         f"Signal: {e.quality.grade}.",
         model,
     )
     return PageCaption(title=title, lines=lines, warnings=warnings)
+
+
+def _calibrated(estimate: Estimate) -> tuple[str, ...]:
+    """How often the interval in the title holds dangerous values, the one that holds in every true region, the bands
+    and the category."""
+    marginal, by_label = estimate.interval, estimate.interval_label_conditional
+    if marginal is None or by_label is None or estimate.bands is None or estimate.category is None:
+        return ()
+    bands = ", ".join(band.words for band in estimate.bands)
+    return (
+        _whole(
+            f"The interval above holds {_coverage(marginal)} of the calibration ECGs with K >= 5.5; the "
+            f"label-conditional one, {_bounds(by_label)} mmol/L, {_coverage(by_label)}."
+        ),
+        _whole(f"Bands: {bands}. {BANDS_SENTENCE} {estimate.category}: {estimate.category.sentence}"),
+    )
+
+
+def _bounds(interval: Interval) -> str:
+    return f"{interval.lower:.1f}\N{EN DASH}{interval.upper:.1f}"
+
+
+def _coverage(interval: Interval) -> str:
+    """The share of dangerous values that an interval holds."""
+    share = interval.coverage_at_least_5_5
+    return "an unknown share" if share is None else f"{100 * share:.0f} %"
+
+
+def _whole(sentence: str) -> str:
+    """A sentence whose ``K >= 5.5`` and ``59 %`` no line break parts."""
+    return _QUANTITY.sub(lambda found: _together(found[0]), sentence)
 
 
 def _together(text: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ecg_ka.errors import EcgError
-from ecg_ka.estimate import DISCLAIMER, Estimate, ModelIdentity
+from ecg_ka.estimate import BANDS_SENTENCE, DISCLAIMER, Category, Estimate, Interval, ModelIdentity
 from ecg_ka.flags import Flag
 from ecg_ka.readers import registry
 
@@ -15,7 +15,8 @@ _LONGEST_NAME = 40
 
 
 def estimates_text(answers: Sequence[tuple[str, Estimate | EcgError]]) -> str:
-    """A table of named answers, the flags below each, every raised flag explained once, and the disclaimer."""
+    """A table of named answers, what is calibrated and the flags below each, all of it explained once, and the
+    disclaimer."""
     rows = [_row(_short(name), answer) for name, answer in answers]
     full = [_HEAD, *(row for row in rows if len(row) == len(_HEAD))]
     widths = [max(len(row[i]) for row in full) for i in range(len(_HEAD))]
@@ -24,11 +25,10 @@ def estimates_text(answers: Sequence[tuple[str, Estimate | EcgError]]) -> str:
     for row, (_, answer) in zip(rows, answers, strict=True):
         lines.append(_aligned(row, widths))
         if isinstance(answer, Estimate):
+            lines += [f"    {line}" for line in _calibrated(answer)]
             lines.append("    flags: " + (", ".join(answer.flags) or "none"))
             lines += [f"    note: {note}" for note in answer.ecg.notes]
-    raised = {flag for _, answer in answers if isinstance(answer, Estimate) for flag in answer.flags}
-    lines += ["", *(f"{flag}: {flag.sentence}" for flag in Flag if flag in raised), "", DISCLAIMER]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *_explained([a for _, a in answers if isinstance(a, Estimate)]), "", DISCLAIMER])
 
 
 def quality_text(report: Mapping[str, Any]) -> str:
@@ -90,13 +90,46 @@ def _row(name: str, answer: Estimate | EcgError) -> tuple[str, ...]:
     return (
         name,
         f"{e.potassium_mmol_l:.2f}",
-        f"{e.interval.lower:.2f}-{e.interval.upper:.2f} ({e.interval.level:.0%})",
+        _bounds(e.interval),
         f"{e.median_mmol_l:.2f}",
         _share(p[">=", 5.5]),
         _share(p["<", 3.5]),
         e.region.name,
         e.quality.grade,
     )
+
+
+def _calibrated(answer: Estimate) -> list[str]:
+    """What does not fit in the row of an answer; nothing when it is withheld."""
+    interval, by_label = answer.interval, answer.interval_label_conditional
+    if interval is None or by_label is None or answer.bands is None or answer.category is None:
+        return []
+    return [
+        f"interval: holds {_coverage(interval)} of calibration ECGs with K >= 5.5",
+        f"label-conditional interval: {_bounds(by_label)}; holds {_coverage(by_label)} of them",
+        f"bands: {', '.join(band.words for band in answer.bands)}; category: {answer.category}",
+    ]
+
+
+def _explained(answers: Sequence[Estimate]) -> list[str]:
+    flags = {flag for answer in answers for flag in answer.flags}
+    categories = {answer.category for answer in answers}
+    bands = [f"bands: {BANDS_SENTENCE}"] if any(answer.bands for answer in answers) else []
+    return [
+        *bands,
+        *(f"{category}: {category.sentence}" for category in Category if category in categories),
+        *(f"{flag}: {flag.sentence}" for flag in Flag if flag in flags),
+    ]
+
+
+def _bounds(interval: Interval) -> str:
+    return f"{interval.lower:.2f}-{interval.upper:.2f} ({interval.level:.0%})"
+
+
+def _coverage(interval: Interval) -> str:
+    """The share of dangerous values that an interval holds."""
+    share = interval.coverage_at_least_5_5
+    return "an unknown share" if share is None else f"{share:.0%}"
 
 
 def _share(p: float) -> str:

@@ -1,6 +1,20 @@
-"""How far an estimate can be trusted: where training data were thin, and a calibrated predictive distribution."""
+"""How far an estimate can be trusted: where training data were thin, and what holds by calibration."""
 
+from ecg_ka.uncertainty.alarms import OperatingPoints
+from ecg_ka.uncertainty.calibration import Calibration
 from ecg_ka.uncertainty.conformal import ConformalDistribution, Predictive
+from ecg_ka.uncertainty.label_conditional import LabelConditional, band_index
 from ecg_ka.uncertainty.regions import LabelDensity, Regions
+from ecg_ka.uncertainty.scores import Scores
 
-__all__ = ["ConformalDistribution", "LabelDensity", "Predictive", "Regions"]
+__all__ = [
+    "Calibration",
+    "ConformalDistribution",
+    "LabelConditional",
+    "LabelDensity",
+    "OperatingPoints",
+    "Predictive",
+    "Regions",
+    "Scores",
+    "band_index",
+]

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecg_ka.estimate import Interval, Probability
 from ecg_ka.uncertainty.regions import Regions
+from ecg_ka.uncertainty.scores import HIGH_MMOL_L, ROUNDING, Scores, ascending, share_below
 
 MIN_SCORES = 100
 """A predicted region with fewer calibration ECGs borrows the scores of all."""
@@ -26,13 +27,16 @@ LIMITS_MMOL_L = (1.0, 12.0)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictive:
-    """The predictive distribution of one ECG: ``values`` (n,) ascending in mmol/L."""
+    """The predictive distribution of one ECG: ``values`` (n,) ascending in mmol/L; ``reach`` as in
+    :class:`ConformalDistribution`."""
 
     values: NDArray[np.float64]
+    reach: Scores
 
     def median(self) -> float:
         """Middle of the distribution in mmol/L."""
-        return float(np.median(self.values))
+        n = len(self.values)
+        return float((self.values[(n - 1) // 2] + self.values[n // 2]) / 2)
 
     def interval(self, level: float) -> Interval:
         """The central interval; covers with probability at least ``level`` when ECGs are exchangeable with the
@@ -43,7 +47,13 @@ class Predictive:
         lower = self.values[low - 1] if low >= 1 else LIMITS_MMOL_L[0]
         upper = self.values[high - 1] if high <= n else LIMITS_MMOL_L[1]
         clipped = np.clip([lower, upper], *LIMITS_MMOL_L)
-        return Interval(lower=float(clipped[0]), upper=float(clipped[1]), level=level, method="marginal")
+        return Interval(
+            lower=float(clipped[0]),
+            upper=float(clipped[1]),
+            level=level,
+            method="marginal",
+            coverage_at_least_5_5=share_below(self.reach, level),
+        )
 
     def p_at_least(self, threshold_mmol_l: float) -> float:
         """P(K >= threshold)."""
@@ -56,19 +66,26 @@ class Predictive:
         p = p if comparator == ">=" else 1 - p
         return Probability(comparator=comparator, threshold_mmol_l=threshold_mmol_l, p=p)
 
+    def reach_of(self, label_mmol_l: float) -> float:
+        """The level that :meth:`interval` has to exceed to hold a value."""
+        n = len(self.values)
+        below, not_above = np.searchsorted(self.values, [label_mmol_l - ROUNDING, label_mmol_l + ROUNDING])
+        return float(1 - 2 * min((not_above + 1) / (n + 1), 1 - below / (n + 1)))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ConformalDistribution:
     """Sorted scores of the calibration ECGs: ``scores["all"]`` and one array for each predicted region with at least
-    :data:`MIN_SCORES` of them, named ``"0"`` to ``"4"`` as in :meth:`Regions.group`."""
+    :data:`MIN_SCORES` of them, named ``"0"`` to ``"4"`` as in :meth:`Regions.group`. ``reach`` (m,): the levels,
+    sorted, that the interval has to exceed to hold the labels of the calibration ECGs with K >= 5.5."""
 
     regions: Regions
-    scores: Mapping[str, NDArray[np.float32]]
+    scores: Mapping[str, Scores]
+    reach: Scores
 
     def __post_init__(self) -> None:
-        for name, scores in self.scores.items():
-            if not np.isfinite(scores).all() or (np.diff(scores) < 0).any():
-                raise ValueError(f"the scores of {name!r} are not finite and ascending")
+        for name, scores in {**self.scores, "reach": self.reach}.items():
+            ascending(name, scores)
 
     @classmethod
     def fit(
@@ -82,7 +99,10 @@ class ConformalDistribution:
         scores = ((labels - estimates) / spreads).astype(np.float32)
         groups = regions.group(estimates)
         by_region = {str(g): np.sort(scores[groups == g]) for g in range(5) if (groups == g).sum() >= MIN_SCORES}
-        return cls(regions, {"all": np.sort(scores), **by_region})
+        made = cls(regions, {"all": np.sort(scores), **by_region}, np.empty(0, np.float32))
+        high = np.flatnonzero(labels >= HIGH_MMOL_L - ROUNDING)
+        reach = [made.predict(float(estimates[i]), float(spreads[i])).reach_of(float(labels[i])) for i in high]
+        return replace(made, reach=np.sort(np.array(reach, dtype=np.float32)))
 
     @property
     def n(self) -> int:
@@ -93,4 +113,4 @@ class ConformalDistribution:
         """The predictive distribution for one output of the network."""
         group = str(int(self.regions.group(estimate)))
         scores = self.scores.get(group, self.scores["all"])
-        return Predictive(estimate + spread * scores.astype(np.float64))
+        return Predictive(estimate + spread * scores.astype(np.float64), self.reach)

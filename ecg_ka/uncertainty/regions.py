@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ecg_ka.uncertainty.scores import ROUNDING
+
 BIN_MMOL_L = 0.1
-_ROUNDING = 1e-6  # labels come in steps of 0.1, so an edge must not depend on the last bit of a float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,14 +26,19 @@ class Regions:
     few_high: float = 5.3
 
     def __post_init__(self) -> None:
-        if not self.few_low <= self.many_low <= self.many_high <= self.few_high:
+        if list(self.edges) != sorted(self.edges):
             raise ValueError(f"region edges {self} are not in ascending order")
+
+    @property
+    def edges(self) -> tuple[float, float, float, float]:
+        """The four edges in ascending order."""
+        return self.few_low, self.many_low, self.many_high, self.few_high
 
     def group(self, potassium_mmol_l: ArrayLike) -> NDArray[np.int64]:
         """0 low few, 1 low median, 2 many, 3 high median, 4 high few; shaped as the input."""
         k = np.asarray(potassium_mmol_l, dtype=np.float64)
-        at_least = (k >= self.few_low - _ROUNDING).astype(np.int64) + (k >= self.many_low - _ROUNDING)
-        above = (k > self.many_high + _ROUNDING).astype(np.int64) + (k > self.few_high + _ROUNDING)
+        at_least = (k >= self.few_low - ROUNDING).astype(np.int64) + (k >= self.many_low - ROUNDING)
+        above = (k > self.many_high + ROUNDING).astype(np.int64) + (k > self.few_high + ROUNDING)
         return np.asarray(at_least + above)
 
     def names(self, groups: ArrayLike) -> list[str]:

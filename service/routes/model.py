@@ -24,6 +24,7 @@ async def model(estimator: LoadedEstimator) -> ModelOut:
             "provenance": asdict(bundle.provenance),
             "signal": asdict(bundle.signal),
             "regions": asdict(bundle.regions),
+            "operating_points": asdict(bundle.calibration.operating_points),
             "wide_interval_mmol_l": bundle.wide_interval_mmol_l,
             "metrics": bundle.metrics,
             "disclaimer": DISCLAIMER,

@@ -83,6 +83,22 @@ def test_one_estimate_warm() -> None:
     assert times[0] < 20
 
 
+def test_what_calibration_adds_to_an_estimate() -> None:
+    """Intervals, bands, category and probabilities from the outputs of the network; goal 15 % of an estimate."""
+    estimator = Estimator.load()
+    calibration = estimator.bundle.calibration
+
+    def calibrated() -> object:
+        predictive = calibration.distribution.predict(5.6, 0.5)
+        by_label = calibration.label_conditional
+        category = calibration.operating_points.category(predictive)
+        return predictive.interval(0.9), by_label.interval(5.6, 0.9), by_label.bands(5.6, 0.5), category
+
+    added, whole = seconds(calibrated, lambda: estimator.estimate(RECORD))
+    print(f"\ncalibration: {1e3 * added:.3f} ms of {1e3 * whole:.2f} ms, {added / whole:.1%}")
+    assert added / whole <= 0.15
+
+
 @pytest.mark.parametrize("what", ["estimate", "import"])
 def test_cold_start(what: str, tmp_path: Path) -> None:
     """A new process: import of the package, and `ecg-ka estimate` of a CSV file (goal 1.5 s)."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
+from safetensors.numpy import save
 
 from ecg_ka import SHIPPED, BundleError, Estimator
 from ecg_ka.bundle import load_bundle, save_bundle
@@ -32,6 +37,18 @@ def test_the_shipped_bundle_is_small_a_demonstration_and_has_its_card() -> None:
     assert "Research use only, not a medical device" in card
 
 
+def test_the_shipped_bundle_holds_on_its_test_split_what_it_promises() -> None:
+    """Less 3 standard errors of the rarest group; the marginal interval promises nothing for high values, and shows
+    it."""
+    m = load_bundle().metrics
+    regions = ("few_low", "median_low", "many", "median_high", "few_high")
+    by_label, marginal = (m[key]["by_true_value"] for key in ("intervals_label_conditional", "intervals"))
+    assert all(by_label[name]["coverage"] >= 0.9 - 3 * (0.09 / by_label[name]["n"]) ** 0.5 for name in regions)
+    assert all(b["in_set"] >= 0.95 - 3 * (0.0475 / b["n"]) ** 0.5 for b in m["bands"]["by_true_band"].values())
+    assert all(alarm["false_alarms"] <= 0.115 for alarm in m["alarms"].values())
+    assert marginal["5_5_and_above"]["coverage"] < 0.7 < 0.85 < by_label["5_5_and_above"]["coverage"]
+
+
 def test_saving_and_loading_gives_the_same_bundle(tmp_path: Path) -> None:
     shipped = load_bundle()
     save_bundle(shipped, tmp_path / "again")
@@ -53,7 +70,10 @@ def test_a_changed_or_absent_file_is_refused_by_name(copy: Path, name: str) -> N
 @pytest.mark.parametrize(
     "changes",
     [
-        {"format_version": 2},
+        {"format_version": 1},
+        {"format_version": "2"},
+        {"operating_points": {"at_least_5_5": 0.1}},
+        {"operating_points": {"at_least_5_5": 0.1, "below_3_5": 1.5}},
         {"surprise": 1},
         {"signal": {"low_pas_hz": 40}},
         {"regions": {"few_low": 3.2, "x": 1}},
@@ -78,3 +98,40 @@ def test_a_broken_manifest_is_refused(copy: Path, text: str) -> None:
 def test_no_bundle_at_all(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="expected a bundle folder"):
         Estimator.load(tmp_path)
+
+
+def test_a_bundle_of_the_format_before_says_what_to_do(copy: Path) -> None:
+    edit(copy, format_version=1)
+    with pytest.raises(BundleError, match=r"format version 1; expected 2\. Export its run again"):
+        load_bundle(copy)
+
+
+Arrays = dict[str, NDArray[np.float32]]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda a: {k: v for k, v in a.items() if k != "true_4"}, r"missing \['true_4'\]"),
+        (lambda a: {k: v for k, v in a.items() if k != "band_below_3_5"}, r"missing \['band_below_3_5'\]"),
+        (lambda a: {**a, "patients": a["true_4"]}, r"unknown \['patients'\]"),
+        (lambda a: {**a, "true_4": a["true_4"][::-1].copy()}, "not finite and ascending"),
+        (lambda a: {**a, "true_4": a["true_4"].astype(np.float64)}, "not finite and ascending float32"),
+    ],
+)
+def test_calibration_that_is_not_whole_and_sorted_is_refused(
+    copy: Path, change: Callable[[Arrays], Arrays], told: str
+) -> None:
+    content = save(change(load_bundle(copy).calibration.to_arrays()))
+    (copy / "calibration.safetensors").write_bytes(content)
+    files = json.loads((copy / "bundle.json").read_text())["files"]
+    edit(copy, files=files | {"calibration.safetensors": hashlib.sha256(content).hexdigest()})
+    with pytest.raises(BundleError, match=told):
+        load_bundle(copy)
+
+
+def test_calibration_tells_of_no_single_ecg(copy: Path) -> None:
+    """Nothing but sorted rows of numbers, so that no two of them can be joined."""
+    for name, scores in load_bundle(copy).calibration.to_arrays().items():
+        assert scores.ndim == 1, name
+        assert (np.diff(scores) >= 0).all(), name

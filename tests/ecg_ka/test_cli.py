@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ecg_ka import Estimator, read
+from ecg_ka import BANDS_SENTENCE, Estimator, read
 from ecg_ka.exporters import estimates_text
 from tests.ecg_ka.ecgs import csv_bytes, ecg
 from tests.ecg_ka.writers import counts_uv, dicom, dicom_group
@@ -43,6 +43,14 @@ def test_the_table_shows_number_interval_flags_and_notice(file: Path) -> None:
     assert f"{answer.potassium_mmol_l:.2f}" in out
     assert answer.interval is not None
     assert f"{answer.interval.lower:.2f}-{answer.interval.upper:.2f}" in out
+    by_label = answer.interval_label_conditional
+    assert by_label is not None
+    assert answer.category is not None
+    assert f"holds {answer.interval.coverage_at_least_5_5:.0%} of calibration ECGs with K >= 5.5" in out
+    assert f"label-conditional interval: {by_label.lower:.2f}-{by_label.upper:.2f}" in out
+    assert f"bands: {', '.join(band.words for band in answer.bands or ())}; category: {answer.category}" in out
+    for sentence in (BANDS_SENTENCE, answer.category.sentence):
+        assert out.count(sentence) == 1
     assert "DEMO_MODEL" in out
     assert "Research use only, not a medical device" in out
 

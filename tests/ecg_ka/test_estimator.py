@@ -11,11 +11,23 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load
 
-from ecg_ka import Estimate, Estimator, Flag, SignalSpec, UnusableRecord, prepare, read
+from ecg_ka import (
+    BANDS_SENTENCE,
+    Band,
+    Category,
+    Estimate,
+    Estimator,
+    Flag,
+    SignalSpec,
+    UnusableRecord,
+    prepare,
+    read,
+)
 from ecg_ka.errors import FlatSignal, MissingLeads, TooShort
 from ecg_ka.network import NetworkConfig, PotassiumNet
 from ecg_ka.record import LEADS, EcgRecord, Source
 from ecg_ka.simulator import CohortSpec, Preset, Prior, draw_patient, simulate, simulate_batch
+from ecg_ka.uncertainty import band_index
 from tests.ecg_ka.ecgs import ecg
 from training.cohort import to_mv
 from training.cohort.simulated import make_part
@@ -81,6 +93,14 @@ def test_every_answer_is_consistent_in_itself(estimator: Estimator) -> None:
         assert p["<", 3.5] + p[">=", 5.5] <= 1
         assert (Flag.FEW_SHOT_REGION in e.flags) == (e.region.name == "few")
         assert (Flag.INTERVAL_REACHES_FEW_SHOT in e.flags) == (e.region.few_shot_share >= 0.1)
+        assert e.interval_label_conditional is not None
+        assert e.interval_label_conditional.lower <= e.potassium_mmol_l <= e.interval_label_conditional.upper
+        assert e.interval.method == "marginal"
+        assert e.interval_label_conditional.method == "label_conditional"
+        assert list(Band)[int(band_index(e.potassium_mmol_l))] in (e.bands or ())
+        points = estimator.bundle.calibration.operating_points
+        assert (e.category is Category.ALARM_5_5_AND_ABOVE) == (p[">=", 5.5] > points.at_least_5_5)
+        assert e.category is not Category.ALARM_BELOW_3_5 or p["<", 3.5] > points.below_3_5
         beyond = abs(e.potassium_mmol_l - (e.median_mmol_l or 0)) > 0.5
         assert (Flag.ESTIMATE_BEYOND_CALIBRATED in e.flags) == beyond
         assert Flag.DEMO_MODEL in e.flags
@@ -89,21 +109,20 @@ def test_every_answer_is_consistent_in_itself(estimator: Estimator) -> None:
 
 def test_a_wider_level_gives_a_wider_interval(estimator: Estimator) -> None:
     record = ecg(3)
-    widths = []
-    for level in (0.5, 0.8, 0.9, 0.95):
-        interval = estimator.estimate(record, level=level).interval
-        assert interval is not None
-        assert interval.level == level
-        widths.append(interval.upper - interval.lower)
-    assert widths == sorted(widths)
+    answers = [estimator.estimate(record, level=level) for level in (0.5, 0.8, 0.9, 0.95)]
+    for name in ("interval", "interval_label_conditional"):
+        intervals = [getattr(answer, name) for answer in answers]
+        assert [interval.level for interval in intervals] == [0.5, 0.8, 0.9, 0.95]
+        for what in ([i.upper - i.lower for i in intervals], [i.coverage_at_least_5_5 for i in intervals]):
+            assert what == sorted(what)
     with pytest.raises(ValueError, match="level"):
         estimator.estimate(record, level=1.0)
 
 
 def test_no_answer_calls_a_patient_well_or_suggests_a_treatment(estimator: Estimator) -> None:
     text = str(estimator.estimate(ecg(1)).to_dict()).lower()
-    for flag in Flag:
-        text += flag.sentence.lower()
+    text += " ".join((BANDS_SENTENCE, *(c.sentence for c in Category), *(f.sentence for f in Flag))).lower()
+    text += str((list(Category), list(Band), [band.words for band in Band])).lower()
     for word in ("normal", "ruled out", "excluded", "healthy", "treat", "calcium", "insulin", "no risk"):
         assert word not in text
 
@@ -140,6 +159,7 @@ def test_noise_implausible_gain_and_childhood_withhold_every_value(estimator: Es
         assert flag in answer.flags
         withheld = (answer.potassium_mmol_l, answer.median_mmol_l, answer.interval, answer.probabilities, answer.region)
         assert withheld == (None,) * 5
+        assert (answer.interval_label_conditional, answer.category, answer.bands) == (None,) * 3
 
 
 def test_a_limb_lead_without_a_heartbeat_withholds_the_value(estimator: Estimator) -> None:

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from ecg_ka.estimate import BANDS_SENTENCE
 from ecg_ka.estimator import Estimator
 from ecg_ka.exporters.caption import estimate_caption
 from ecg_ka.exporters.page import RESEARCH_NOTICE, PageCaption, page_svg
@@ -230,6 +231,20 @@ def test_a_probability_is_never_parted(extra: str) -> None:
     parts = [part for text in texts for part in re.findall(r"P\(K (?:<|>=) \d\.\d\) (?:=|<) \d\.\d\d", text)]
     assert answer.probabilities is not None
     assert len(parts) == len(answer.probabilities) == sum(text.count("P(K") for text in texts)
+
+
+def test_the_page_says_what_the_intervals_hold_and_what_bands_and_category_mean() -> None:
+    answer = Estimator.load().estimate(ecg(1))
+    text = " ".join(estimate_caption(answer).lines).replace("\N{NO-BREAK SPACE}", " ")
+    marginal, by_label = answer.interval, answer.interval_label_conditional
+    assert marginal is not None
+    assert by_label is not None
+    assert answer.category is not None
+    assert f"holds {100 * (marginal.coverage_at_least_5_5 or 0):.0f} % of the calibration ECGs with K >= 5.5" in text
+    assert f"label-conditional one, {by_label.lower:.1f}\N{EN DASH}{by_label.upper:.1f} mmol/L" in text
+    assert ", ".join(band.words for band in answer.bands or ()) in text
+    assert BANDS_SENTENCE in text
+    assert f"{answer.category}: {answer.category.sentence}" in text
 
 
 def test_the_title_and_description_are_there_for_screen_readers() -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ecg_ka.uncertainty import ConformalDistribution, LabelDensity, Predictive, Regions
 
 REGIONS = Regions()
+UNKNOWN = np.empty(0, dtype=np.float32)
 
 
 @pytest.mark.parametrize(
@@ -67,21 +68,21 @@ def test_the_interval_covers_as_often_as_it_says_on_small_splits(level: float) -
 def test_interval_ends_are_order_statistics(values: list[float], level: float) -> None:
     ordered = np.sort(values)
     n = len(ordered)
-    interval = Predictive(ordered).interval(level)
+    interval = Predictive(ordered, UNKNOWN).interval(level)
     inside = int(np.sum((ordered >= interval.lower) & (ordered <= interval.upper)))
     assert inside >= np.ceil(level * (n + 1)) - 1
     assert interval.lower <= np.median(ordered) <= interval.upper
 
 
 def test_too_few_scores_give_the_limits_not_a_guess() -> None:
-    interval = Predictive(np.array([4.0, 4.1, 4.2])).interval(0.9)
+    interval = Predictive(np.array([4.0, 4.1, 4.2]), UNKNOWN).interval(0.9)
     assert (interval.lower, interval.upper) == (1.0, 12.0)
 
 
 @given(st.lists(st.floats(2, 9), min_size=5, max_size=60))
 @settings(max_examples=50, deadline=None)
 def test_probabilities_fall_with_the_threshold_and_complement_each_other(values: list[float]) -> None:
-    predictive = Predictive(np.sort(values))
+    predictive = Predictive(np.sort(values), UNKNOWN)
     p = [predictive.p_at_least(t) for t in np.arange(1.0, 10.0, 0.25)]
     assert all(a >= b for a, b in pairwise(p))
     assert all(0 < value < 1 for value in p)
@@ -98,3 +99,29 @@ def test_each_predicted_region_has_its_own_scores() -> None:
     assert made.predict(6.2, 0.3).median() == pytest.approx(5.4, abs=0.05)
     assert made.predict(4.1, 0.3).median() == pytest.approx(4.1, abs=0.05)
     assert made.predict(2.0, 0.3).median() == pytest.approx(2.0, abs=0.1)  # no scores there: those of all
+
+
+@given(st.lists(st.floats(2, 9), min_size=1, max_size=60))
+@settings(max_examples=50, deadline=None)
+def test_the_median_is_the_middle(values: list[float]) -> None:
+    assert Predictive(np.sort(values), UNKNOWN).median() == pytest.approx(np.median(values))
+
+
+@pytest.mark.parametrize("level", [0.5, 0.8, 0.9, 0.95])
+def test_the_coverage_beside_the_interval_is_that_of_the_calibration_ecgs(level: float) -> None:
+    rng = np.random.default_rng(2)
+    labels = np.round(rng.normal(4.6, 0.8, 900), 1)
+    estimates = 4.4 + 0.7 * (labels - 4.6) + rng.normal(0, 0.4, 900)
+    made = ConformalDistribution.fit(estimates, np.full(900, 0.4), labels, REGIONS)
+    high = labels >= 5.45
+    held = [
+        (interval := made.predict(e, 0.4).interval(level)).lower - 1e-6 <= k <= interval.upper + 1e-6
+        for e, k in zip(estimates[high], labels[high], strict=True)
+    ]
+    assert made.predict(4.0, 0.4).interval(level).coverage_at_least_5_5 == pytest.approx(np.mean(held), abs=1e-9)
+    assert np.mean(held) < level
+
+
+def test_without_a_high_label_the_coverage_of_high_labels_is_unknown() -> None:
+    made = ConformalDistribution.fit(np.full(50, 4.0), np.ones(50), np.linspace(3, 5, 50), REGIONS)
+    assert made.predict(4.0, 1.0).interval(0.9).coverage_at_least_5_5 is None

@@ -52,6 +52,7 @@ def test_model_parts_mirror_the_bundle(estimator: ecg_ka.Estimator) -> None:
     check_mirrors(schemas.ProvenanceOut, type(bundle.provenance))
     check_mirrors(schemas.SignalSpecOut, type(bundle.signal))
     check_mirrors(schemas.RegionsOut, type(bundle.regions))
+    check_mirrors(schemas.OperatingPointsOut, type(bundle.calibration.operating_points))
     check_mirrors(schemas.ModelIdentityOut, type(bundle.identity()))
 
 

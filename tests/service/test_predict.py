@@ -97,7 +97,7 @@ def test_a_withheld_answer_has_every_field_and_no_value(
     assert answer.status_code == 200
     assert answer.json()["abstained"] is True
     assert answer.json()["abstain_reasons"]
-    for name in ("potassium_mmol_l", "median_mmol_l", "interval", "probabilities", "region"):
+    for name in ("potassium_mmol_l", "median_mmol_l", "interval", "probabilities", "region", "bands", "category"):
         assert answer.json()[name] is None
 
 

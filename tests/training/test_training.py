@@ -150,6 +150,8 @@ def test_retraining_the_head_widens_the_estimates_and_leaves_the_features(
     assert int(bundle.density.counts.sum()) == patients[Split.TRAIN]
     assert bundle.identity().n_calibration == patients[Split.CALIBRATION]
     assert bundle.metrics["model"]["n"] == patients[Split.TEST]
+    assert bundle.metrics["intervals_label_conditional"]["by_true_value"]["all"]["n"] == patients[Split.TEST]
+    assert set(bundle.metrics["bands"]["by_true_band"]) == {"below_3_5", "3_5_to_5_4", "5_5_and_above"}
     assert set(bundle.metrics["missing_chest_leads"]) == {"0", "1", "2"}
     answer = Estimator.load(out).estimate(ecg(1))
     assert answer.model.sha256 == bundle.sha256

@@ -1,0 +1,61 @@
+"""The category of an answer: an alarm when a calibrated probability exceeds its operating point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_ka.estimate import FALSE_ALARM_SHARE, Category
+from ecg_ka.uncertainty.conformal import ConformalDistribution, Predictive
+from ecg_ka.uncertainty.label_conditional import LOW_MMOL_L
+from ecg_ka.uncertainty.scores import HIGH_MMOL_L, ROUNDING, quantile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatingPoints:
+    """Probabilities above which there is an alarm: that K >= 5.5, and that K < 3.5.
+
+    Each is the exact conformal quantile over the calibration ECGs that lie on the other side of the threshold, so that
+    at most :data:`FALSE_ALARM_SHARE` of such ECGs give this alarm.
+    """
+
+    at_least_5_5: float
+    below_3_5: float
+
+    def __post_init__(self) -> None:
+        if not (0 < self.at_least_5_5 <= 1 and 0 < self.below_3_5 <= 1):
+            raise ValueError(f"operating points {self} are not probabilities")
+
+    @classmethod
+    def fit(
+        cls,
+        estimates: NDArray[np.float64],
+        spreads: NDArray[np.float64],
+        labels: NDArray[np.float64],
+        distribution: ConformalDistribution,
+    ) -> OperatingPoints:
+        """From a calibration split (n,) each, and its predictive distribution."""
+        pairs = zip(estimates, spreads, strict=True)
+        p = np.array([_probabilities(distribution.predict(float(e), float(s))) for e, s in pairs])
+        return cls(
+            at_least_5_5=_cut(p[labels < HIGH_MMOL_L - ROUNDING, 0]),
+            below_3_5=_cut(p[labels >= LOW_MMOL_L - ROUNDING, 1]),
+        )
+
+    def category(self, predictive: Predictive) -> Category:
+        """The alarm for one ECG; that for K >= 5.5 goes first."""
+        p_high, p_low = _probabilities(predictive)
+        if p_high > self.at_least_5_5:
+            return Category.ALARM_5_5_AND_ABOVE
+        return Category.ALARM_BELOW_3_5 if p_low > self.below_3_5 else Category.NO_ALARM
+
+
+def _probabilities(predictive: Predictive) -> tuple[float, float]:
+    return predictive.p_at_least(HIGH_MMOL_L), 1 - predictive.p_at_least(LOW_MMOL_L)
+
+
+def _cut(p: NDArray[np.float64]) -> float:
+    """1, which no probability exceeds, when there are too few ECGs."""
+    return min(1.0, quantile(np.sort(p), 1 - FALSE_ALARM_SHARE))

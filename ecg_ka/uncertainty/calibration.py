@@ -1,0 +1,75 @@
+"""All that is fitted on the calibration split, and how a bundle keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_ka.estimate import Band
+from ecg_ka.uncertainty.alarms import OperatingPoints
+from ecg_ka.uncertainty.conformal import ConformalDistribution
+from ecg_ka.uncertainty.label_conditional import LabelConditional
+from ecg_ka.uncertainty.regions import Regions
+from ecg_ka.uncertainty.scores import Scores
+
+_PREDICTED, _TRUE, _BAND = "predicted_", "true_", "band_"
+_REACH, _REACH_LABEL = "reach_marginal", "reach_label_conditional"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """The predictive distribution, what holds by true label, and the operating points of the alarms."""
+
+    distribution: ConformalDistribution
+    label_conditional: LabelConditional
+    operating_points: OperatingPoints
+
+    @classmethod
+    def fit(
+        cls,
+        estimates: NDArray[np.float64],
+        spreads: NDArray[np.float64],
+        labels: NDArray[np.float64],
+        regions: Regions,
+    ) -> Calibration:
+        """From a calibration split (n,) each in mmol/L, one ECG a patient."""
+        distribution = ConformalDistribution.fit(estimates, spreads, labels, regions)
+        return cls(
+            distribution,
+            LabelConditional.fit(estimates, spreads, labels, regions),
+            OperatingPoints.fit(estimates, spreads, labels, distribution),
+        )
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Scores], regions: Regions, points: OperatingPoints) -> Calibration:
+        """What :meth:`to_arrays` gave.
+
+        Raises:
+            ValueError: an array is missing, unknown, or not sorted.
+        """
+        expected = {f"{_TRUE}{g}" for g in range(5)} | {f"{_BAND}{b}" for b in Band}
+        expected |= {f"{_PREDICTED}all", _REACH, _REACH_LABEL}
+        found = set(arrays) - {f"{_PREDICTED}{g}" for g in range(5)}
+        if found != expected:
+            raise ValueError(f"missing {sorted(expected - found)}, unknown {sorted(found - expected)}")
+        predicted = {k.removeprefix(_PREDICTED): v for k, v in arrays.items() if k.startswith(_PREDICTED)}
+        errors = tuple(arrays[f"{_TRUE}{g}"] for g in range(5))
+        distances = {band: arrays[f"{_BAND}{band}"] for band in Band}
+        return cls(
+            ConformalDistribution(regions, predicted, arrays[_REACH]),
+            LabelConditional(regions, errors, distances, arrays[_REACH_LABEL]),
+            points,
+        )
+
+    def to_arrays(self) -> dict[str, Scores]:
+        """The sorted scores, each by itself: nothing tells which of them belong to one ECG."""
+        return {
+            **{f"{_PREDICTED}{name}": scores for name, scores in self.distribution.scores.items()},
+            **{f"{_TRUE}{g}": errors for g, errors in enumerate(self.label_conditional.errors)},
+            **{f"{_BAND}{band}": distances for band, distances in self.label_conditional.distances.items()},
+            _REACH: self.distribution.reach,
+            _REACH_LABEL: self.label_conditional.reach,
+        }

@@ -1,0 +1,107 @@
+"""Interval and bands that hold for each kind of true label, not only on average over all ECGs.
+
+Mondrian conformal prediction by the label (Vovk et al. 2005, section 4.5): a candidate value is kept when its score is
+within the conformal quantile of the calibration ECGs whose label is of its own kind. Whatever the share of that kind
+among the ECGs of another place, the guarantee within it stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ecg_ka.estimate import BANDS_ALPHA, Band, Interval
+from ecg_ka.uncertainty.conformal import LIMITS_MMOL_L
+from ecg_ka.uncertainty.regions import Regions
+from ecg_ka.uncertainty.scores import HIGH_MMOL_L, ROUNDING, Scores, ascending, quantile, share_below
+
+LOW_MMOL_L = 3.5
+"""Below it potassium is low."""
+
+
+def band_index(potassium_mmol_l: ArrayLike) -> NDArray[np.int64]:
+    """Position in :class:`Band` of the band that each value lies in; shaped as the input."""
+    k = np.asarray(potassium_mmol_l, dtype=np.float64) + ROUNDING
+    return np.asarray((k >= LOW_MMOL_L).astype(np.int64) + (k >= HIGH_MMOL_L))
+
+
+def band_distances(estimates: ArrayLike, spreads: ArrayLike) -> NDArray[np.float64]:
+    """How far estimates (...) lie outside of each band, in spreads, 0 inside of it: (..., 3) in the order of
+    :class:`Band`."""
+    e, spread = np.asarray(estimates, dtype=np.float64), np.asarray(spreads, dtype=np.float64)
+    outside = [e - LOW_MMOL_L, np.maximum(LOW_MMOL_L - e, e - HIGH_MMOL_L), HIGH_MMOL_L - e]
+    return np.asarray(np.maximum(np.stack(outside, axis=-1), 0.0) / spread[..., None])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelConditional:
+    """Sorted scores of the calibration ECGs by their true label.
+
+    ``errors``: abs(label - estimate) in mmol/L for each of the five groups of :meth:`Regions.group`; ``distances``: the
+    distance of the estimate from the true band, see :func:`band_distances`; ``reach`` (m,): the levels that the
+    interval has to exceed to hold the labels of the calibration ECGs with K >= 5.5.
+    """
+
+    regions: Regions
+    errors: tuple[Scores, ...]
+    distances: Mapping[Band, Scores]
+    reach: Scores
+
+    def __post_init__(self) -> None:
+        if len(self.errors) != 5 or set(self.distances) != set(Band):
+            raise ValueError("scores of a true region or of a band are missing")
+        for name, scores in [*enumerate(self.errors), *self.distances.items(), ("reach", self.reach)]:
+            ascending(str(name), scores)
+
+    @classmethod
+    def fit(
+        cls,
+        estimates: NDArray[np.float64],
+        spreads: NDArray[np.float64],
+        labels: NDArray[np.float64],
+        regions: Regions,
+    ) -> LabelConditional:
+        """From a calibration split (n,) each, one ECG a patient."""
+        errors = np.abs(labels - estimates).astype(np.float32)
+        groups, bands = regions.group(labels), band_index(labels)
+        distances = band_distances(estimates, spreads).astype(np.float32)
+        by_region = tuple(np.sort(errors[groups == g]) for g in range(5))
+        high = labels >= HIGH_MMOL_L - ROUNDING
+        return cls(
+            regions,
+            by_region,
+            {band: np.sort(distances[bands == b, b]) for b, band in enumerate(Band)},
+            _reach(errors[high], groups[high], by_region),
+        )
+
+    def interval(self, estimate: float, level: float) -> Interval:
+        """The hull of all values that lie within the quantile of their own true region from the estimate; it holds the
+        label with probability at least ``level`` in each true region. The estimate is always in it."""
+        k = float(np.clip(estimate, *LIMITS_MMOL_L))
+        radii = [quantile(errors, level) for errors in self.errors]
+        edges = (LIMITS_MMOL_L[0], *self.regions.edges, LIMITS_MMOL_L[1])
+        parts = [(max(edges[g], k - radii[g]), min(edges[g + 1], k + radii[g])) for g in range(5)]
+        kept = [part for part in parts if part[0] <= part[1]]
+        return Interval(
+            lower=min(lower for lower, _ in kept),
+            upper=max(upper for _, upper in kept),
+            level=level,
+            method="label_conditional",
+            coverage_at_least_5_5=share_below(self.reach, level),
+        )
+
+    def bands(self, estimate: float, spread: float, alpha: float = BANDS_ALPHA) -> tuple[Band, ...]:
+        """The bands that the estimate is not too far from: of the ECGs that truly lie in a band, whichever it is, at
+        most a share ``alpha`` gets an answer without it. A band with fewer than ceil(1 / alpha) - 1 calibration ECGs
+        is always among them, and so is the band of the estimate."""
+        distances = band_distances(estimate, spread)
+        return tuple(b for b, d in zip(Band, distances, strict=True) if d <= quantile(self.distances[b], 1 - alpha))
+
+
+def _reach(errors: Scores, groups: NDArray[np.int64], by_region: tuple[Scores, ...]) -> Scores:
+    """The level that the interval has to exceed to hold labels with these errors (m,) in these regions (m,)."""
+    reach = [np.searchsorted(by_region[g], e) / (len(by_region[g]) + 1) for e, g in zip(errors, groups, strict=True)]
+    return np.sort(np.array(reach, dtype=np.float32))

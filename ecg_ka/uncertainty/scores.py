@@ -1,0 +1,39 @@
+"""Sorted conformal scores and their exact finite-sample quantile."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+Scores = NDArray[np.float32]
+
+HIGH_MMOL_L = 5.5
+"""From here on potassium is high: coverage is told for these ECGs apart."""
+
+ROUNDING = 1e-6
+"""Labels come in steps of 0.1, so an edge must not depend on the last bit of a float."""
+
+
+def quantile(scores: Scores, level: float) -> float:
+    """The ceil((n + 1) level)-th smallest of sorted scores (n,), infinite when n is too small for that.
+
+    A further score, exchangeable with these, is at most as large with probability at least ``level`` (Vovk et al.,
+    Algorithmic Learning in a Random World, 2005).
+    """
+    rank = math.ceil(level * (len(scores) + 1) - 1e-9)
+    return float(scores[rank - 1]) if rank <= len(scores) else math.inf
+
+
+def share_below(reach: Scores, level: float) -> float | None:
+    """Share of sorted values (m,) below a level; None when there are none."""
+    return float(np.searchsorted(reach, level - ROUNDING) / len(reach)) if len(reach) else None
+
+
+def ascending(name: str, scores: Scores) -> None:
+    """Raises:
+    ValueError: the scores are not a row of finite ascending float32.
+    """
+    if scores.ndim != 1 or scores.dtype != np.float32 or not np.isfinite(scores).all() or (np.diff(scores) < 0).any():
+        raise ValueError(f"the scores of {name!r} are not finite and ascending float32")

@@ -1,0 +1,102 @@
+"""What the intervals, bands and alarms of a calibration hold on other ECGs: coverage and width by true value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_ka.estimate import BANDS_ALPHA, Band, Category, Interval
+from ecg_ka.uncertainty import Calibration, Regions, band_index
+from training.metrics import Floats
+
+LEVEL = 0.9
+
+_REGION_NAMES = ("few_low", "median_low", "many", "median_high", "few_high")
+_ROUNDING = 1e-6
+
+Mask = NDArray[np.bool_]
+
+
+def guarantees(labels: Floats, estimates: Floats, spreads: Floats, calibration: Calibration) -> dict[str, Any]:
+    """``intervals``, ``intervals_label_conditional``, ``bands`` and ``alarms`` in plain JSON types, from ECGs (n,) that
+    the calibration never saw; potassium in mmol/L. Shares of nothing are None."""
+    pairs = [(float(e), float(s)) for e, s in zip(estimates, spreads, strict=True)]
+    predicted = [calibration.distribution.predict(*pair) for pair in pairs]
+    by_label = calibration.label_conditional
+    categories = np.array([calibration.operating_points.category(p) for p in predicted])
+    groups = _groups(labels, calibration.distribution.regions)
+    medians = np.array([p.median() for p in predicted])
+    return {
+        "intervals": {
+            **_intervals(labels, [p.interval(LEVEL) for p in predicted], groups),
+            "mae_of_calibrated_median": float(np.abs(medians - labels).mean()),
+            "mean_p_at_least_5_5": float(np.mean([p.p_at_least(5.5) for p in predicted])),
+            "share_at_least_5_5": float(groups[Band.FROM_5_5].mean()),
+        },
+        "intervals_label_conditional": _intervals(labels, [by_label.interval(e, LEVEL) for e, _ in pairs], groups),
+        "bands": _bands(labels, [by_label.bands(*pair) for pair in pairs]),
+        "alarms": {
+            Category.ALARM_5_5_AND_ABOVE.value: _alarm(
+                categories == Category.ALARM_5_5_AND_ABOVE,
+                groups[Band.FROM_5_5],
+                calibration.operating_points.at_least_5_5,
+            ),
+            Category.ALARM_BELOW_3_5.value: _alarm(
+                categories == Category.ALARM_BELOW_3_5,
+                groups[Band.BELOW_3_5],
+                calibration.operating_points.below_3_5,
+            ),
+        },
+    }
+
+
+def _groups(labels: Floats, regions: Regions) -> dict[str, Mask]:
+    """Which ECGs lie where: all of them, by true region, by true band."""
+    region, band = regions.group(labels), band_index(labels)
+    return {
+        "all": np.ones(len(labels), dtype=np.bool_),
+        **{name: region == g for g, name in enumerate(_REGION_NAMES)},
+        **{name.value: band == b for b, name in enumerate(Band)},
+    }
+
+
+def _intervals(labels: Floats, intervals: list[Interval], groups: dict[str, Mask]) -> dict[str, Any]:
+    ends = np.array([(i.lower, i.upper) for i in intervals])
+    covered = (ends[:, 0] <= labels + _ROUNDING) & (labels <= ends[:, 1] + _ROUNDING)
+    widths = ends[:, 1] - ends[:, 0]
+    by_true_value = {
+        name: {"n": int(of.sum()), "coverage": _mean(covered[of]), "mean_width": _mean(widths[of])}
+        for name, of in groups.items()
+    }
+    return {"level": LEVEL, "by_true_value": by_true_value}
+
+
+def _bands(labels: Floats, sets: list[tuple[Band, ...]]) -> dict[str, Any]:
+    kept = np.array([[band in found for band in Band] for found in sets])
+    true_band = band_index(labels)
+    by_true_band = {
+        band.value: {
+            "n": int((true_band == b).sum()),
+            "in_set": _mean(kept[true_band == b, b]),
+            "mean_size": _mean(kept[true_band == b].sum(axis=1)),
+            "share_of_answers": _mean(kept[:, b]),
+        }
+        for b, band in enumerate(Band)
+    }
+    return {"alpha": BANDS_ALPHA, "mean_size": _mean(kept.sum(axis=1)), "by_true_band": by_true_band}
+
+
+def _alarm(raised: Mask, positive: Mask, operating_point: float) -> dict[str, Any]:
+    return {
+        "operating_point": operating_point,
+        "n_positive": int(positive.sum()),
+        "sensitivity": _mean(raised[positive]),
+        "false_alarms": _mean(raised[~positive]),
+        "positive_predictive_value": _mean(positive[raised]),
+    }
+
+
+def _mean(values: NDArray[Any]) -> float | None:
+    return float(values.mean()) if len(values) else None
