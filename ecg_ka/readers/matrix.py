@@ -1,4 +1,4 @@
-"""Number tables (CSV, .npy, JSON) to a record: which way round they lie, which leads, which unit."""
+"""Number tables (CSV, JSON, .mat, .npy and .npz) to a record: which way round they lie, which leads, which unit."""
 
 from __future__ import annotations
 

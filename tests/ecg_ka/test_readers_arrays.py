@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 import zlib
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,9 @@ def test_mat_which_table() -> None:
         "is_ok": np.array([[True, False]]),
         "z": np.array([[1j, 2]]),
     }
-    record = read(mat(ecg=MV, fs=500.0, **other))
+    with pytest.raises(errors.MalformedHeader, match=r"text that was not read .*Pass leads"):
+        read(mat(ecg=MV, fs=500.0, **other))
+    record = read(mat(ecg=MV, fs=500.0, **other), leads=LEADS)
     assert record.fs_hz == 500
     np.testing.assert_allclose(record.signal_mv, MV, atol=1e-6)
     assert "variable 'age' was left out" in record.source.notes
@@ -69,6 +72,89 @@ def test_mat_states_no_more_than_it_states() -> None:
     with pytest.raises(errors.MalformedHeader, match="Pass units"):
         read(mat(val=UV), fs_hz=500)
     assert read(mat(val=MV), fs_hz=500).source.units_assumed
+
+
+CHEST_FIRST = [*LEADS[6:], "I", "II"]
+TABLE = MV[[LEADS.index(lead) for lead in CHEST_FIRST]]
+CELLS = np.array(CHEST_FIRST, dtype=object)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("name", ["leads", "Lead_Names", "channels", "channelNames", "sig_name", "labels", "ch_names"])
+@pytest.mark.parametrize("names", [CHEST_FIRST, CELLS, CELLS[:, np.newaxis]], ids=["characters", "row", "column"])
+def test_mat_lead_names_are_read_whatever_they_are_called(names: Any, name: str, compressed: bool) -> None:
+    data = mat(compressed, val=TABLE, fs=500, **{name: names})
+    np.testing.assert_allclose(
+        read(data).signal_mv, MV, atol=6e-4
+    )  # III and the augmented leads follow from whole microvolts
+    np.testing.assert_allclose(read(data, leads=CHEST_FIRST).signal_mv, MV, atol=6e-4)
+    with pytest.raises(errors.MalformedHeader, match="Leave leads out"):
+        read(data, leads=CHEST_FIRST[::-1])
+
+
+UNCLEAR: dict[str, Any] = {
+    "a number": 12,
+    "numbers": np.arange(12),
+    "a structure": {"name": "I"},
+    "cells of numbers": np.array([1, "II"], dtype=object),
+    "cells of cells": np.array([CELLS, "II"], dtype=object),
+    "a logical": np.array([[True]]),
+    "nothing": np.zeros((0, 0)),
+    "65 texts": np.array(["I"] * 65, dtype=object),
+    "a long text": "x" * 20_000,
+}
+
+
+@pytest.mark.parametrize("name", ["leads", "units", "fs"])
+@pytest.mark.parametrize("kind", UNCLEAR)
+def test_mat_facts_that_are_not_understood_are_refused(kind: str, name: str) -> None:
+    value = "500" if name == "fs" and kind == "a number" else UNCLEAR[kind]
+    with pytest.raises((errors.MalformedHeader, errors.InvalidSamplingRate), match=f"'{name}'|12 numbers"):
+        read(mat(True, val=MV, **{name: value}), fs_hz=500, units="mV", leads=LEADS)
+
+
+@pytest.mark.parametrize("name", ["unit", "Units", "sig_units"])
+@pytest.mark.parametrize("unit", ["uV", "\u00b5V", np.array(["uV"] * 12, dtype=object)], ids=["uV", "micro", "cells"])
+def test_mat_unit_is_read(name: str, unit: Any) -> None:
+    data = mat(True, val=UV, fs=500, **{name: unit})
+    np.testing.assert_allclose(read(data).signal_mv, MV, atol=1e-6)
+    with pytest.raises(errors.MalformedHeader, match="states uV"):
+        read(data, units="mV")
+
+
+@pytest.mark.parametrize("units", ["furlongs", "", np.array(["uV", "mV"], dtype=object)], ids=["odd", "none", "two"])
+def test_mat_units_that_are_unknown_or_two_are_refused(units: Any) -> None:
+    with pytest.raises(errors.MalformedHeader, match="units"):
+        read(mat(val=UV, units=units), fs_hz=500, units="uV")
+
+
+RATE_NAMES = ["Fs", "FS_Hz", "freq", "sfreq", "sampling_rate", "SamplingRate", "sample_rate", "samplingFrequency"]
+
+
+@pytest.mark.parametrize("name", RATE_NAMES)
+@pytest.mark.parametrize("write", [mat, npz])
+def test_rates_are_read_whatever_they_are_called(write: Any, name: str) -> None:
+    data = write(**{"val" if write is mat else "signal": MV, name: 250})
+    assert read(data).fs_hz == 250
+    with pytest.raises(errors.InvalidSamplingRate, match="states 250 Hz"):
+        read(data, fs_hz=500)
+    with pytest.raises(errors.InvalidSamplingRate, match=r"250\.0, 500\.0"):
+        read(write(**{"val" if write is mat else "signal": MV, name: 250, "samp_rate": 500}))
+
+
+def test_heart_rates_are_no_sampling_rates() -> None:
+    assert read(mat(val=MV, heart_rate=72, rate=70), fs_hz=500).fs_hz == 500
+
+
+def test_mat_of_many_axes_is_left_out_at_once() -> None:
+    shapes = [(1,) * 65, (2**31 - 1,) * 1000, (2**31 - 1,) * 400_000]
+    for shape in shapes:
+        started = time.perf_counter()
+        with pytest.raises(errors.MalformedHeader, match="0 tables"):
+            read(_array(shape=shape), fs_hz=500)
+        assert time.perf_counter() - started < 1
+    beside = _array(shape=(1,) * 65).replace(b"val\0", b"odd\0")
+    assert read(beside + PLAIN[128:], fs_hz=500).source.notes[0] == "variable 'odd' was left out"
 
 
 def _bomb(n: int) -> bytes:
@@ -151,9 +237,34 @@ def test_npz_is_not_overruled_and_its_facts_are_part_of_its_identity() -> None:
     assert read(npz(signal=MV, fs=500)).source.sha256 != read(npz(signal=MV, fs=250)).source.sha256
 
 
+@pytest.mark.parametrize("name", ["lead_names", "channels", "ChannelNames", "sig_name", "labels"])
+def test_npz_lead_names_and_units_are_read_whatever_they_are_called(name: str) -> None:
+    data = npz(signal=TABLE * 1e3, fs=500, units="uV", **{name: CHEST_FIRST})
+    record = read(data)
+    np.testing.assert_allclose(record.signal_mv, MV, atol=6e-4)
+    assert (record.source.units_in, record.source.notes) == ("uV", ())
+    with pytest.raises(errors.MalformedHeader, match="states uV"):
+        read(data, units="mV")
+    with pytest.raises(errors.MalformedHeader, match="Leave leads out"):
+        read(data, leads=LEADS[:8])
+    with pytest.raises(errors.MalformedHeader, match="differing"):
+        read(npz(signal=TABLE, fs=500, leads=CHEST_FIRST[::-1], **{name: CHEST_FIRST}))
+
+
+def test_npz_with_text_that_was_not_read_needs_leads() -> None:
+    data = npz(signal=MV, fs=500, remark="chest leads first")
+    with pytest.raises(errors.MalformedHeader, match=r"'remark'.*Pass leads"):
+        read(data)
+    np.testing.assert_allclose(read(data, leads=LEADS).signal_mv, MV, atol=1e-6)
+
+
 NPZ_HOSTILE: dict[str, tuple[bytes, type[errors.EcgError]]] = {
     "two signals": (npz(signal=MV, signal_uv=UV, fs=500), errors.UnreadableRecord),
     "two arrays of no known name": (npz(a=MV, b=MV), errors.UnreadableRecord),
+    "two units": (npz(signal_uv=UV, fs=500, units="mV"), errors.MalformedHeader),
+    "a unit for each lead": (npz(signal=UV, fs=500, units=["uV", "mV"] * 6), errors.MalformedHeader),
+    "an unknown unit": (npz(signal=UV, fs=500, unit="adu"), errors.MalformedHeader),
+    "65 names": (npz(signal=MV, fs=500, channels=["I"] * 65), errors.MalformedHeader),
     "two rates": (npz(signal=MV, fs=500, fs_hz=250), errors.InvalidSamplingRate),
     "a rate of 0": (npz(signal=MV, fs=0), errors.InvalidSamplingRate),
     "a rate of many": (npz(signal=MV, fs=[500, 250]), errors.InvalidSamplingRate),
