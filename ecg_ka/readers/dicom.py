@@ -56,6 +56,7 @@ _SAMPLE_TYPES = {(8, "SB"): "i1", (8, "UB"): "u1", (16, "SS"): "<i2", (16, "US")
 _LEAD_CODE = re.compile(r"(?:5\.6\.3-9-|2:)(\d+)")
 _LONGEST_NAME = 128  # of a channel that is searched
 _BY_WHOM = re.compile(r"\((einthoven|goldberger|wilson)\)", re.IGNORECASE)
+_DERIVED = re.compile(r"median|average|representative", re.IGNORECASE)
 _INVERTED = re.compile(r"^\s*(\(\s*)?[-\u2212]|invert|negat|revers", re.IGNORECASE)
 LEAD_BY_CODE = {
     **dict(enumerate(("I", "II", "V1", "V2", "V3", "V4", "V5", "V6"), start=1)),
@@ -72,18 +73,22 @@ def recognises(data: bytes) -> bool:
 
 
 def read(files: Files, given: Given) -> EcgRecord:
-    """The rhythm of a waveform object: its longest original group, each channel scaled as it states.
+    """The rhythm of a waveform object: its longest original groups, each channel scaled as it states.
+
+    Groups of one length, rate and start that hold different leads are one rhythm.
 
     Raises:
         UnreadableRecord: no DICOM waveform, or in a transfer syntax that is not read.
-        MalformedHeader, TruncatedFile, NoSamples, InvalidSamplingRate, RecordTooLarge, MissingLeads: as named.
+        MalformedHeader: also of several rhythms that cannot be joined, and of samples wider than the stored bits.
+        TruncatedFile, NoSamples, InvalidSamplingRate, RecordTooLarge, MissingLeads: as named.
     """
     dataset = _dataset(files.data)
     try:
-        group, notes = _rhythm(dataset)
-        names = [_lead_name(channel) for channel in group.ChannelDefinitionSequence]
-        fs_hz = given.sampling_rate(_rate(group))
-        signal_mv, units = _millivolts(group, names, given, fs_hz)
+        groups, notes = _rhythm(dataset)
+        names = [name for group in groups for name in _names(group)]
+        fs_hz = given.sampling_rate(_rate(groups[0]))
+        parts = [_millivolts(group, given, fs_hz) for group in groups]
+        signal_mv, units = np.concatenate([rows for rows, _ in parts]), {unit for _, found in parts for unit in found}
         age = _age(dataset)
         if age is None and dataset.get("PatientAge"):
             notes.append(AGE_NOT_UNDERSTOOD)
@@ -94,7 +99,7 @@ def read(files: Files, given: Given) -> EcgRecord:
             device=_device(dataset),
             acquired_at=_acquired_at(dataset),
             age_years=age,
-            notes=(*notes, *_skewed(group, names)),
+            notes=(*notes, *_skewed(groups)),
         )
     except EcgError:
         raise
@@ -123,17 +128,49 @@ def _dataset(data: bytes) -> Any:
     return dataset
 
 
-def _rhythm(dataset: Any) -> tuple[Any, list[str]]:
-    """The longest group marked original; a median beat is marked derived and is never taken for an ECG."""
+def _rhythm(dataset: Any) -> tuple[list[Any], list[str]]:
+    """The longest groups marked original; a median beat is marked derived and is never taken for an ECG."""
     groups = dataset.get("WaveformSequence")
     if not groups:
         raise UnreadableRecord("the DICOM file holds no waveform; expected an ECG waveform object")
-    original = [group for group in groups if group.get("WaveformOriginality") == "ORIGINAL"]
+    original = [group for group in groups if _is_original(group)]
     if not original:
         raise UnreadableRecord("the DICOM file holds derived waveforms (median beats) only; expected the rhythm")
-    longest = max(original, key=lambda group: int(group.NumberOfWaveformSamples) / (_rate(group) or 1.0))
-    left_out = len(groups) - 1
-    return longest, [f"{left_out} shorter or derived waveform groups were left out"] if left_out else []
+    with_leads = [group for group in original if _leads(group)] or original[:1]
+    lengths = [int(group.NumberOfWaveformSamples) / (_rate(group) or 1.0) for group in with_leads]
+    longest = [group for group, length in zip(with_leads, lengths, strict=True) if length == max(lengths)]
+    _check_one_rhythm(longest)
+    without, shorter = len(original) - len(with_leads), len(groups) - len(original) + len(with_leads) - len(longest)
+    notes = [f"{shorter} shorter or derived waveform groups were left out"] if shorter else []
+    return longest, notes + [f"{without} waveform groups without a standard lead were left out"] * bool(without)
+
+
+def _is_original(group: Any) -> bool:
+    return group.get("WaveformOriginality") == "ORIGINAL" and not _DERIVED.search(
+        str(group.get("MultiplexGroupLabel") or "")[:_LONGEST_NAME]
+    )
+
+
+def _check_one_rhythm(groups: Sequence[Any]) -> None:
+    """Several groups as long as each other are one rhythm only with one rate, one start and no lead in two of them."""
+    if len(groups) == 1:
+        return
+    leads = [lead for group in groups for lead in _leads(group)]
+    if len(set(leads)) < len(leads):
+        raise MalformedHeader(f"{len(groups)} original DICOM waveform groups of one length share leads; expected one")
+    times = {(_rate(group), _number(group, "MultiplexGroupTimeOffset", 0)) for group in groups}
+    if len(times) > 1:
+        raise MalformedHeader(
+            f"the leads stand in {len(groups)} DICOM waveform groups of another start or rate; expected one of each"
+        )
+
+
+def _names(group: Any) -> list[str]:
+    return [_lead_name(channel) for channel in group.get("ChannelDefinitionSequence") or []]
+
+
+def _leads(group: Any) -> list[str]:
+    return [lead for name in _names(group) if (lead := canonical_lead(name)) is not None]
 
 
 def _rate(group: Any) -> float | None:
@@ -146,18 +183,20 @@ def _rate(group: Any) -> float | None:
     return fs_hz
 
 
-def _millivolts(group: Any, names: Sequence[str], given: Given, fs_hz: float) -> tuple[NDArray[np.float64], set[str]]:
+def _millivolts(group: Any, given: Given, fs_hz: float) -> tuple[NDArray[np.float64], set[str]]:
     """Rows (channels, n) in mV, and the units found. Actual value = sample x sensitivity x correction + baseline.
 
     Channels that are no standard lead (a pressure, say) stay at 0: their unit is nobody's concern.
     """
     channels: Sequence[Any] = group.ChannelDefinitionSequence
+    names = _names(group)
     stored = _stored(group, len(channels), fs_hz)  # (n, C)
     missing = _padding(group)
     signal_mv, units = np.zeros(stored.T.shape), set()
     for row, channel in enumerate(channels):
         if canonical_lead(names[row]) is None:
             continue
+        _check_stored_bits(group, channel, stored[stored[:, row] != missing, row])
         unit = _unit(channel, given)
         units.add(unit)
         per_sample = _number(channel, "ChannelSensitivity") * _number(channel, "ChannelSensitivityCorrectionFactor", 1)
@@ -186,6 +225,22 @@ def _stored(group: Any, n_defined: int, fs_hz: float) -> NDArray[np.integer]:
     if len(data) < needed:
         raise TruncatedFile(f"the DICOM waveform holds {len(data)} bytes and declares {needed}. Send the whole file.")
     return np.frombuffer(data, dtype=dtype, count=n_channels * n_samples).reshape(n_samples, n_channels)
+
+
+def _check_stored_bits(group: Any, channel: Any, samples: NDArray[np.integer]) -> None:
+    """Samples fill the allocated bits with the sign of the stored ones (PS3.3 C.10.9.1.7); others are not understood.
+
+    A sample beyond the stored bits is either such a sign left out or no sample at all.
+    """
+    bits = int(_number(channel, "WaveformBitsStored", int(group.WaveformBitsAllocated)))
+    if bits >= int(group.WaveformBitsAllocated) or samples.size == 0:
+        return
+    signed = str(group.WaveformSampleInterpretation)[0] == "S"
+    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed and bits > 0 else (0, 2 ** max(bits, 0) - 1)
+    if samples.min() < low or samples.max() > high:
+        raise MalformedHeader(
+            f"DICOM samples from {samples.min()} to {samples.max()} in {bits} stored bits; expected {low} to {high}"
+        )
 
 
 def _padding(group: Any) -> int | None:
@@ -217,11 +272,12 @@ def _number(channel: Any, keyword: str, default: float | None = None) -> float:
     return float(value)
 
 
-def _skewed(group: Any, names: Sequence[str]) -> list[str]:
-    """A note when leads are stated to be sampled later or earlier than the group's samples say."""
+def _skewed(groups: Sequence[Any]) -> list[str]:
+    """A note when leads are stated to be sampled later or earlier than the samples of their group say."""
     skewed = [
         name
-        for name, channel in zip(names, group.ChannelDefinitionSequence, strict=True)
+        for group in groups
+        for name, channel in zip(_names(group), group.ChannelDefinitionSequence, strict=True)
         if canonical_lead(name) and (_number(channel, "ChannelTimeSkew", 0) or _number(channel, "ChannelSampleSkew", 0))
     ]
     return [f"the file states a time skew of {', '.join(skewed)}, which was not corrected"] if skewed else []

@@ -200,7 +200,12 @@ def _unit(signal: _Signal, given: Given) -> str:
 
 
 def _acquired_at(data: bytes) -> datetime | None:
-    """Local time; two digits of the year, from 1985 to 2084."""
+    """Local time; two digits of the year, from 1985 to 2084.
+
+    The first day of 1985 stands for an unknown one, unless the recording field states it (EDF+).
+    """
+    if data[168:176] == b"01.01.85" and data[88:168].upper().split()[:2] != [b"STARTDATE", b"01-JAN-1985"]:
+        return None
     try:
         day, month, year = map(int, data[168:176].split(b"."))
         hour, minute, second = map(int, data[176:184].split(b"."))

@@ -43,11 +43,8 @@ def read(files: Files, given: Given) -> EcgRecord:
         raise TruncatedFile(
             f"the ISHNE file holds {len(data)} bytes; its header alone takes {_HEADER}. Send all of it."
         )
-    (text_size,) = struct.unpack_from("<i", data, 10)
-    start = _HEADER + text_size
-    if not _HEADER <= start <= len(data):
-        raise MalformedHeader(f"a text block of {text_size} bytes in an ISHNE file of {len(data)}. Export it again.")
     names = _names(data)
+    text_end, start = _blocks(data, len(names))
     fs_hz = given.sampling_rate(_rate(data))
     frames, notes = _frames(data, start, len(names))
     check_samples(frames.size)
@@ -61,9 +58,28 @@ def read(files: Files, given: Given) -> EcgRecord:
         units_in="nV steps",
         acquired_at=acquired_at,
         age_years=age_at(_date(data, 132), acquired_at),
-        notes=(*notes, *_altered(data, start)),
+        notes=(*notes, *_altered(data, text_end)),
     )
     return EcgRecord.from_leads(signal_mv, given.names(names), fs_hz=fs_hz, source=source)
+
+
+def _blocks(data: bytes, n_leads: int) -> tuple[int, int]:
+    """Where the text ends and where the samples start: as stated, or behind the text where that is not stated.
+
+    A gap between the two is believed only where the declared number of samples fills the rest of the file.
+    """
+    text_size, declared, _, stated = struct.unpack_from("<4i", data, 10)
+    text_end = _HEADER + text_size
+    if not _HEADER <= text_end <= len(data):
+        raise MalformedHeader(f"a text block of {text_size} bytes in an ISHNE file of {len(data)}. Export it again.")
+    if stated <= 0 or stated == text_end:
+        return text_end, text_end
+    if stated < text_end or len(data) - stated not in (2 * declared, 2 * declared * n_leads):
+        raise MalformedHeader(
+            f"the ISHNE header lets the samples start at byte {stated} and its text end at {text_end};"
+            f" {declared} samples in {len(data)} bytes settle neither. Export it again."
+        )
+    return text_end, stated
 
 
 def _names(data: bytes) -> list[str]:
@@ -114,10 +130,10 @@ def _millivolts(frames: NDArray[np.int16], names: list[str], data: bytes) -> NDA
     return signal_mv
 
 
-def _altered(data: bytes, start: int) -> list[str]:
+def _altered(data: bytes, text_end: int) -> list[str]:
     """A note when the checksum of header and text, in either byte order, is another; 0 stands for none."""
     stored = data[8:10]
-    computed = binascii.crc_hqx(data[_CHECKED_FROM:start], 0xFFFF).to_bytes(2, "little")
+    computed = binascii.crc_hqx(data[_CHECKED_FROM:text_end], 0xFFFF).to_bytes(2, "little")
     if stored in (b"\x00\x00", computed, computed[::-1]):
         return []
     return ["the checksum in the ISHNE header does not match the header"]

@@ -28,7 +28,14 @@ _ACQUIRED = ("dataacquisition/@date", "dataacquisition/@time")
 _DEVICE = ("dataacquisition/machine", "dataacquisition/machine/@detaildescription")
 _UNIT = "uV"  # the schema gives resolution in microvolts; the files do not repeat it
 _PULSE_UV = 1000.0
+_PULSE_ERROR_UV = 20.0
 _PULSE_SAMPLES = 10
+_CLOSE = 3
+"""Steps by which a lead may miss the pulse that all leads share, and a sample the level of the pulse."""
+
+_ALIKE = 8
+_HARDLY_ECG_UV = 300.0
+_USUAL_S = 10.0
 
 
 def recognises(data: bytes) -> bool:
@@ -40,7 +47,8 @@ def read(files: Files, given: Given) -> EcgRecord:
     """The rhythm of all leads, plain or compressed by XLI.
 
     Raises:
-        MalformedHeader: another version, sample type or lead set; no resolution; a calibration pulse that is not 1 mV.
+        MalformedHeader: another version, sample type or lead set; no resolution; a calibration pulse that is not 1 mV,
+            or an end that looks like one and is none.
         UnreadableRecord: another compression or encoding, or samples that are damaged.
         TruncatedFile, NoSamples, MissingLeads, InvalidSamplingRate, RecordTooLarge: as named.
     """
@@ -54,7 +62,7 @@ def read(files: Files, given: Given) -> EcgRecord:
     fs_hz = given.sampling_rate(_rate(waveforms, signal))
     step_uv = signal.number("resolution" if signal.word("resolution") else "signalresolution")
     rows = _samples(waveforms, signal, names, _n_samples(waveforms, fs_hz, len(names)))
-    rows, note = _without_calibration(rows, step_uv)
+    rows, note = _without_calibration(rows, step_uv, fs_hz)
     acquired_at = moment(" ".join(map(root.word, _ACQUIRED)), ["%Y-%m-%d %H:%M:%S"])
     born = day(root.word(f"{_AGE}/dateofbirth"), ["%Y-%m-%d"])
     source = Source(
@@ -105,7 +113,12 @@ def _n_samples(waveforms: Node, fs_hz: float, n_leads: int) -> int:
 
 def _samples(waveforms: Node, signal: Node, names: Sequence[str], n_samples: int) -> NDArray[np.int64]:
     """Samples (leads, n_samples); channels behind those with a name hold the calibration pulse alone."""
-    for field, expected in (("bitspersample", "16"), ("signalsigned", "TRUE"), ("signaloffset", "0")):
+    for field, expected in (
+        ("bitspersample", "16"),
+        ("nbitspersample", "16"),
+        ("signalsigned", "TRUE"),
+        ("signaloffset", "0"),
+    ):
         stated = waveforms.word(f"@{field}") or signal.word(field)
         if stated.upper() not in ("", expected):
             raise MalformedHeader(f"{_FORMAT}: {field} is {stated!r}; expected {expected}")
@@ -133,15 +146,50 @@ def _compression(waveforms: Node) -> str:
     return "" if method in _UNCOMPRESSED else method
 
 
-def _without_calibration(rows: NDArray[np.int64], step_uv: float) -> tuple[NDArray[np.int64], str]:
-    """The rows up to where all leads become one: the rectangular pulse of 1 mV at the end, and the pause before it."""
-    differing = np.flatnonzero((rows != rows[0]).any(axis=0))
-    end = int(differing[-1]) + 1 if differing.size else rows.shape[1]
-    pulse = rows[0, end:]
-    levels, lengths = np.unique(pulse, return_counts=True)
-    if levels.size != 2 or levels[0] != 0 or lengths[1] < _PULSE_SAMPLES:
-        return rows, "no calibration pulse was found at the end"
-    if abs(levels[1] * step_uv - _PULSE_UV) > step_uv:
-        stated = f"{levels[1] * step_uv:g} uV at {step_uv:g} uV a step"
+def _without_calibration(rows: NDArray[np.int64], step_uv: float, fs_hz: float) -> tuple[NDArray[np.int64], str]:
+    """The rows up to where all leads become one: the rectangular pulse of 1 mV at the end, and the pause before it.
+
+    The leads are compared above their last sample, first exactly and then to a few steps.
+    """
+    above = rows - rows[:, -1:]
+    common = np.median(above, axis=0)
+    apart = np.abs(above - common)
+    for close in (0, _CLOSE):
+        differing = np.flatnonzero((apart > close).any(axis=0))
+        end = int(differing[-1]) + 1 if differing.size else rows.shape[1]
+        height = _pulse_height(common[end:])
+        if height is not None:
+            _check_height(height, step_uv)
+            return rows[:, :end], f"the last {rows.shape[1] - end} samples, a calibration pulse of 1 mV, were left out"
+    _refuse_common_end(apart, common * step_uv, round(_USUAL_S * fs_hz))
+    return rows, "no calibration pulse was found at the end"
+
+
+def _pulse_height(end: NDArray[np.float64]) -> float | None:
+    """Of a pulse above rest, edges of any slope, in samples (n,) in steps; None where the end is no such pulse."""
+    if end.size == 0 or end.min() < -_CLOSE or end.max() <= 2 * _CLOSE:
+        return None
+    high = end >= end.max() - _CLOSE
+    on_edges = ~high & (end > _CLOSE)
+    if high.sum() < _PULSE_SAMPLES or on_edges.sum() > high.sum():
+        return None
+    return float(np.median(end[high]) - np.median(end[end <= _CLOSE]))
+
+
+def _check_height(height: float, step_uv: float) -> None:
+    if abs(height * step_uv - _PULSE_UV) > max(step_uv, _PULSE_ERROR_UV):
+        stated = f"{height * step_uv:g} uV at {step_uv:g} uV a step"
         raise MalformedHeader(f"{_FORMAT}: a calibration pulse of {stated}; expected 1000 uV: the resolution is wrong")
-    return rows[:, :end], f"the last {pulse.size} samples, a calibration pulse of 1 mV, were left out"
+
+
+def _refuse_common_end(apart: NDArray[np.float64], common_uv: NDArray[np.float64], usual: int) -> None:
+    """Refuse what follows the usual 10 s where nearly all leads (leads, n) show one deflection, which no heart does.
+
+    Of the six limb leads no four can be alike (Einthoven 1912, Goldberger 1942).
+    """
+    alike = (apart[:, usual:] <= _ALIKE).mean(axis=0) > 0.8
+    strange = alike & (np.abs(common_uv[usual:]) > _HARDLY_ECG_UV)
+    if len(apart) > 2 and strange.sum() >= _PULSE_SAMPLES:
+        raise MalformedHeader(
+            f"{_FORMAT}: the leads end alike, in no plain calibration pulse; where the ECG ends is not known"
+        )

@@ -176,6 +176,27 @@ def test_edf_plus_facts_annotations_and_other_channels() -> None:
     assert "Muster" not in repr(record.source)
 
 
+@pytest.mark.parametrize("startdate", [None, date(1985, 1, 1), date(2021, 12, 24)])
+def test_edf_plus_unknown_date_is_no_date(startdate: date | None) -> None:
+    facts: dict[str, Any] = {
+        "patient": edfio.Patient(birthdate=date(1951, 12, 24)),
+        "recording": edfio.Recording(startdate=startdate),
+        "annotations": [edfio.EdfAnnotation(0.5, None, "artefact")],
+    }
+    source = read(edf(UV, **facts)).source
+    assert source.format == "EDF+"
+    assert (source.acquired_at and source.acquired_at.date()) == startdate
+    assert (source.age_years is None) == (startdate is None)
+
+
+def test_edf_without_a_startdate_the_first_day_of_1985_is_no_date() -> None:
+    plain = bytearray(edf(UV))
+    plain[192:197], plain[88:168] = b" " * 5, b" " * 80
+    for stated, found in ((b"01.01.85", None), (b"02.01.85", datetime(1985, 1, 2))):
+        plain[168:184] = stated + b"00.00.00"
+        assert read(bytes(plain)).source.acquired_at == found
+
+
 def test_edf_another_rate_elsewhere_is_nobodys_concern() -> None:
     lead = edfio.EdfSignal(UV[1] * 1.0, 500, label="ECG II", physical_dimension="uV")
     slow = edfio.EdfSignal(np.zeros(2), 1, label="SpO2", physical_dimension="%")
@@ -253,6 +274,23 @@ def test_ishne_lengths_as_writers_count_them(declared: int, notes: int) -> None:
     record = read(ishne(UV, declared=declared))
     assert record.signal_mv.shape == (12, 1000)
     assert len(record.source.notes) == notes
+
+
+def _starting_at(stated: int, gap: int = 0) -> bytes:
+    """A file with text up to byte 529, ``gap`` bytes behind it and the samples then; byte 22 states another start."""
+    data = ishne(UV)
+    return data[:22] + struct.pack("<i", stated) + data[26:529] + bytes(gap) + data[529:]
+
+
+@pytest.mark.parametrize(("stated", "gap"), [(529, 0), (0, 0), (-9, 0), (553, 24), (532, 3)])
+def test_ishne_samples_start_where_the_header_says(stated: int, gap: int) -> None:
+    np.testing.assert_allclose(read(_starting_at(stated, gap)).signal_mv, MV, atol=1e-6)
+
+
+@pytest.mark.parametrize(("stated", "gap"), [(522, 0), (553, 0), (553, 48), (2**31 - 1, 0), (30, 0)])
+def test_ishne_starts_that_disagree_are_refused(stated: int, gap: int) -> None:
+    with pytest.raises(errors.MalformedHeader, match=f"byte {stated}"):
+        read(_starting_at(stated, gap))
 
 
 def test_ishne_checksums() -> None:

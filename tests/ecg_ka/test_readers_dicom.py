@@ -92,6 +92,62 @@ def test_the_rhythm_is_read_and_the_median_beat_is_not() -> None:
         read(dicom(median))
 
 
+def test_simultaneous_groups_of_different_leads_are_one_rhythm() -> None:
+    counts = counts_uv()
+    limb, chest = dicom_group(counts[:6]), dicom_group(counts[6:], LEADS[6:], MultiplexGroupTimeOffset="0")
+    median = dicom_group(counts_uv(600), MultiplexGroupLabel="MEDIAN BEAT")
+    for groups in ((limb, chest), (chest, median, limb)):
+        record = read(dicom(*groups))
+        assert record.leads == LEADS
+        np.testing.assert_allclose(record.signal_mv, counts * 1e-3, atol=1e-6)
+        shorter = "1 shorter or derived waveform groups were left out"
+        assert record.source.notes == ((shorter,) if median in groups else ())
+
+
+LATER = {"MultiplexGroupTimeOffset": "2000"}
+FASTER = {"SamplingFrequency": "1000", "NumberOfWaveformSamples": 2000}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        (dicom_group(counts_uv()), dicom_group(counts_uv(seed=1)), "share leads"),
+        (dicom_group(counts_uv()[:6]), dicom_group(counts_uv()[6:], LEADS[6:], **LATER), "another start or rate"),
+        (dicom_group(counts_uv()[:6]), dicom_group(counts_uv(2000)[6:], LEADS[6:], **FASTER), "another start or rate"),
+    ],
+)
+def test_two_rhythms_are_refused(first: Any, second: Any, words: str) -> None:
+    with pytest.raises(errors.MalformedHeader, match=words):
+        read(dicom(first, second))
+
+
+def test_of_two_full_groups_the_one_called_a_median_is_no_rhythm() -> None:
+    median = dicom_group(counts_uv(seed=1), MultiplexGroupLabel="Median beat")
+    record = read(dicom(median, dicom_group(counts_uv())))
+    np.testing.assert_allclose(record.signal_mv, counts_uv() * 1e-3, atol=1e-6)
+    assert record.source.notes == ("1 shorter or derived waveform groups were left out",)
+
+
+def test_a_longer_group_of_no_lead_is_no_rhythm() -> None:
+    pressure = dicom_group(counts_uv(2000, n_leads=1), ["Arterial pressure"])
+    record = read(dicom(pressure, dicom_group(counts_uv())))
+    assert record.leads == LEADS
+    assert record.source.notes == ("1 waveform groups without a standard lead were left out",)
+
+
+@pytest.mark.parametrize("kind", ["SS", "US"])
+def test_samples_beyond_the_stored_bits_are_refused(kind: str) -> None:
+    twelve_bits = {
+        "ChannelDefinitionSequence": [dicom_channel(lead, WaveformBitsStored=12) for lead in LEADS],
+        "WaveformSampleInterpretation": kind,
+    }
+    counts = counts_uv() if kind == "SS" else counts_uv() + 2048
+    np.testing.assert_allclose(read(dicom(dicom_group(counts, **twelve_bits))).signal_mv, counts * 1e-3, atol=1e-6)
+    without_sign = counts_uv() & 0xFFF if kind == "SS" else counts + 4096
+    with pytest.raises(errors.MalformedHeader, match="12 stored bits"):
+        read(dicom(dicom_group(without_sign, **twelve_bits)))
+
+
 def test_what_is_kept_names_the_device_and_never_the_patient() -> None:
     facts: dict[str, Any] = {
         "PatientAge": "042Y",

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ecg_ka import errors
 from ecg_ka.readers import read
@@ -141,6 +142,38 @@ def test_the_calibration_pulse_is_taken_off() -> None:
     assert without.signal_mv.shape == (12, 1200)
 
 
+LONG = limb_leads(counts_uv(5100, n_leads=8))
+STEP = np.repeat([0, 200, 0], [50, 100, 50])
+SLOW = np.convolve(np.pad(STEP, 8, "edge"), np.ones(17) / 17, "valid").round().astype(np.int64)
+ONE_OFF = np.where(np.arange(12)[:, None] == 4, STEP + (STEP > 0), STEP)
+OFFSETS = np.arange(-60, 60, 10)[:, None]
+
+
+def _with_end(end: NDArray[np.int64]) -> bytes:
+    """10.2 s of ECG and 0.4 s of ``end``, which is all there is behind the leads."""
+    return philips(np.concatenate([LONG, np.broadcast_to(end, (12, 200))], axis=1), tail=False)
+
+
+@pytest.mark.parametrize("end", [STEP, SLOW, ONE_OFF, STEP + 7, STEP + OFFSETS, SLOW + OFFSETS])
+def test_an_inexact_calibration_pulse_is_taken_off(end: NDArray[np.int64]) -> None:
+    record = read(_with_end(end))
+    left = record.signal_mv.shape[1]
+    assert 5090 <= left <= 5100
+    assert record.source.notes[0] == f"the last {5300 - left} samples, a calibration pulse of 1 mV, were left out"
+
+
+@pytest.mark.parametrize("end", [-STEP, STEP[:150][::-1].repeat(2)[:200], STEP * (np.arange(12)[:, None] != 3)])
+def test_an_end_that_is_like_a_pulse_and_is_none_is_refused(end: NDArray[np.int64]) -> None:
+    with pytest.raises(errors.MalformedHeader, match="end alike"):
+        read(_with_end(end))
+
+
+def test_ten_seconds_of_ecg_and_more_hold_no_pulse() -> None:
+    record = read(philips(LONG, tail=False))
+    assert record.signal_mv.shape == (12, 5100)
+    assert record.source.notes[0] == "no calibration pulse was found at the end"
+
+
 def test_a_pulse_of_another_size_tells_that_the_resolution_is_wrong() -> None:
     with pytest.raises(errors.MalformedHeader, match="calibration pulse of 500 uV"):
         read(edited(PHILIPS, {'resolution="5"': 'resolution="2.5"', "resolution>5": "resolution>2.5"}))
@@ -236,6 +269,12 @@ REFUSED: dict[str, tuple[bytes, dict[str, str], type[errors.EcgError], str]] = {
     "philips: backwards": (PHILIPS, {'channel="2400"': 'channel="-5"'}, errors.NoSamples, "duration"),
     "philips: no resolution": (PHILIPS, {"resolution": "x"}, errors.MalformedHeader, "resolution"),
     "philips: 12 bits": (PHILIPS, {"sample>16": "sample>12"}, errors.MalformedHeader, "bitspersample"),
+    "philips: 12 bits in 1.03": (
+        PHILIPS,
+        {"durationper": 'nbitspersample="12" durationper'},
+        errors.MalformedHeader,
+        "nbitspersample",
+    ),
     "philips: unsigned": (PHILIPS, {"signed>True": "signed>False"}, errors.MalformedHeader, "signalsigned"),
     "philips: ZIP": (PHILIPS, {"XLI": "ZIP"}, errors.UnreadableRecord, "'ZIP'"),
     "philips: Hex": (PHILIPS, {"Base64": "Hex"}, errors.UnreadableRecord, "'HEX'"),

@@ -96,9 +96,11 @@ def cardiosoft(counts: Counts, *, full_disclosure: bool = False) -> bytes:
     </MedianSamples></RestingECGMeasurements>{body}</CardiologyXML>""".encode()
 
 
-def philips(counts: Counts, *, compressed: bool = True, version: str = "1.04", pulse: int = 200) -> bytes:
-    """The leads (12, n) and behind them 50 samples of nothing, 100 of ``pulse`` and 50 of nothing."""
-    end = np.zeros((12, 200), np.int64)
+def philips(
+    counts: Counts, *, compressed: bool = True, version: str = "1.04", pulse: int = 200, tail: bool = True
+) -> bytes:
+    """The leads (12, n) and behind them, with a ``tail``, 50 samples of nothing, 100 of ``pulse`` and 50 of nothing."""
+    end = np.zeros((12, 200 * tail), np.int64)
     end[:, 50:150] = pulse
     rows = np.concatenate([counts, end], axis=1)
     payload = base64.encodebytes(xli(rows)).decode() if compressed else _base64(rows)
