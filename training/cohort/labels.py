@@ -91,7 +91,7 @@ def read_labels(hosp: Path, specimen: Specimen, plausible_mmol_l: tuple[float, f
         "valueuom": pl.String,
         "comments": pl.String,
     }
-    wanted = table(path, columns).select(columns).filter(pl.col("itemid").is_in(names["itemid"].to_list()))
+    wanted = table(path, columns).select(*columns).filter(pl.col("itemid").is_in(names["itemid"].to_list()))
     events = collect(wanted, path)
     counts = dict(events["itemid"].value_counts().iter_rows())
     items = tuple(Item(i, label, fluid, counts.get(i, 0)) for i, label, fluid in names.iter_rows())

@@ -73,7 +73,7 @@ def _with_age_and_sex(listing: pl.DataFrame, path: Path) -> pl.DataFrame:
     import polars as pl
 
     columns = {"subject_id": pl.String, "gender": pl.String, "anchor_age": pl.Float64, "anchor_year": pl.Int64}
-    patients = collect(table(path, columns).select(columns), path).unique("subject_id", keep="first")
+    patients = collect(table(path, columns).select(*columns), path).unique("subject_id", keep="first")
     joined = listing.join(patients, left_on="patient", right_on="subject_id", how="left", maintain_order="left")
     age = pl.col("anchor_age") + pl.col("ecg_time").dt.year() - pl.col("anchor_year")
     return joined.with_columns(age_years=age, sex="gender").drop("gender", "anchor_age", "anchor_year")
