@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields
 from enum import StrEnum
 from pathlib import Path
@@ -34,6 +35,18 @@ def parse(config: type[T], arguments: Sequence[str] | None = None) -> T:
             choices = [member.value for member in kind] if issubclass(kind, StrEnum) else None
             parser.add_argument(option, type=kind, required=required, default=default, choices=choices, help=text)
     return config(**vars(parser.parse_args(arguments)))
+
+
+def execute(config: type[T], program: Callable[[T], object]) -> None:
+    """Run a program as the command line says.
+
+    What its user can mend (a file, a table, a full disk: OSError and ValueError) ends it with one line and exit code 1.
+    """
+    parsed = parse(config)
+    try:
+        program(parsed)
+    except (OSError, ValueError) as error:
+        sys.exit(f"error: {error}")
 
 
 def _plain(hint: Any) -> type:

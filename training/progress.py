@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 
@@ -27,3 +28,9 @@ class Progress:
         line = f"{self._label} [{bar:20}] {self._done}/{self._total} {rate:.0f}/s, {left_s:.0f} s left {note}"
         end = "\n" if self._done >= self._total or not self._is_terminal else ""
         print(f"\r{line}" if self._is_terminal else line, end=end, file=sys.stderr, flush=True)
+
+
+def one_thread() -> None:
+    """For the start of a worker process: the processes share the cores, so none may start threads of its own."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"

@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from training import export, train
-from training.cohort import simulated
+from training.cohort import manifest, mimic, simulated
 from training.config import parse
 
 ROOT = Path(__file__).parents[2]
@@ -14,6 +14,10 @@ CONFIGS = {
     "training.cohort.simulated": simulated.SimulatedConfig,
     "training.train": train.TrainConfig,
     "training.export": export.ExportConfig,
+}
+BUILDERS = {
+    "training.cohort.mimic": mimic.MimicConfig,
+    "training.cohort.manifest": manifest.ManifestConfig,
 }
 
 
@@ -28,4 +32,7 @@ def test_every_command_of_the_script_is_one_that_its_program_takes() -> None:
 def test_the_readme_sends_to_the_script_and_repeats_none_of_it() -> None:
     readme = (ROOT / "README.md").read_text()
     assert "training/runs/shipped.sh" in readme
-    assert "python -m training." not in readme
+    commands = [shlex.split(line, comments=True)[2:] for line in readme.splitlines() if "python -m training." in line]
+    assert {program for program, *_ in commands} == set(BUILDERS)
+    for program, *options in commands:
+        parse(BUILDERS[program], options)

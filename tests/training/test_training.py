@@ -226,7 +226,8 @@ ON_A_GPU_MACHINE = """
 import sys
 from importlib.machinery import PathFinder
 class Rest:
-    absent = {"onnxruntime", "wfdb", "neurokit2", "pandas", "matplotlib", "pydicom", "pydantic", "typer", "fastapi"}
+    absent = {"onnxruntime", "polars", "wfdb", "neurokit2", "pandas", "matplotlib", "pydicom", "pydantic"}
+    absent |= {"typer", "fastapi"}
     @classmethod
     def find_spec(cls, name, path=None, target=None):
         return None if name.partition(".")[0] in cls.absent else PathFinder.find_spec(name, path, target)

@@ -2,14 +2,15 @@
 
 signals.npy    (n, leads, T) int16 in steps of ecg_ka.preprocess.LSB_MV; the ECGs of a patient in the order of time
 index.npz      columns (n,): patient, potassium_mmol_l, split, and covariates
-cohort.json    specification, counts, hashes
+cohort.json    specification, counts (of builders that read files: at every step of exclusion), hashes
+rejects.csv    path and reason of each file that could not be read or used
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_ka.preprocess import LSB_MV, SignalSpec
+from ecg_ka.preprocess import LSB_MV
 
 
 class Split(StrEnum):
@@ -57,6 +58,7 @@ class Cohort:
 
         Raises:
             FileNotFoundError: the folder holds no finished cohort.
+            ValueError: a patient is in two splits.
         """
         if not (folder / "cohort.json").is_file():
             raise FileNotFoundError(
@@ -65,6 +67,7 @@ class Cohort:
         signals = np.load(folder / "signals.npy", mmap_mode="r", allow_pickle=False)
         with np.load(folder / "index.npz", allow_pickle=False) as columns:
             index = {name: columns[name] for name in columns.files}
+        refuse_leakage(index)
         return cls(signals, index, json.loads((folder / "cohort.json").read_text()))
 
     def rows(self, split: Split) -> NDArray[np.int64]:
@@ -111,9 +114,15 @@ def to_mv(steps: NDArray[np.int16]) -> NDArray[np.float32]:
     return (steps.astype(np.float32) * np.float32(LSB_MV)).astype(np.float32)
 
 
-def finish(folder: Path, index: dict[str, NDArray[Any]], spec: SignalSpec, about: dict[str, Any]) -> None:
-    """Write index and description; ``cohort.json`` comes last, so that a cohort without it is an unfinished one."""
-    np.savez(folder / "index.npz", **index)  # type: ignore[arg-type]  # the stub takes a column for a flag
-    counts = {split.value: int((index["split"] == split.value).sum()) for split in Split}
-    description = {"about": about, "signal": asdict(spec), "signal_sha256": spec.sha256, "counts": counts}
-    (folder / "cohort.json").write_text(json.dumps(description, indent=1, sort_keys=True) + "\n")
+def refuse_leakage(index: dict[str, NDArray[Any]]) -> None:
+    """Check that no patient is in two splits.
+
+    Raises:
+        ValueError: a patient is; a network would be tested on whom it was trained on.
+    """
+    patients, numbers = np.unique(index["patient"], return_inverse=True)
+    _, splits = np.unique(index["split"], return_inverse=True)
+    pairs = np.unique(np.stack([numbers, splits], axis=1), axis=0)
+    in_two = np.flatnonzero(np.bincount(pairs[:, 0]) > 1)
+    if len(in_two):
+        raise ValueError(f"{len(in_two)} patients are in more than one split, such as {patients[in_two[0]]!s:.40}")

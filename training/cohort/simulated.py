@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +22,10 @@ from ecg_ka.estimator import prepare
 from ecg_ka.preprocess import SignalSpec
 from ecg_ka.record import LEADS, EcgRecord, Source
 from ecg_ka.simulator import FS_HZ, CohortSpec, Preset, Prior, simulate_batch
-from training.cohort import finish, split_of, to_steps
-from training.config import parse, to_json
-from training.progress import Progress
+from training.cohort import to_steps
+from training.cohort.writer import CohortWriter, Part
+from training.config import execute, to_json
+from training.progress import Progress, one_thread
 
 SPLIT_KEY = "ecg_ka simulated cohort"
 
@@ -33,7 +34,7 @@ SPLIT_KEY = "ecg_ka simulated cohort"
 class SimulatedConfig:
     """Simulate a cohort of 12-lead ECGs with potassium values."""
 
-    out: Path = field(metadata={"help": "folder to write; must not hold a cohort yet"})
+    out: Path = field(metadata={"help": "folder to write; must be new or empty"})
     patients: int = field(default=128_000, metadata={"help": "number of patients"})
     visits: int = field(default=1, metadata={"help": "ECGs a patient"})
     preset: Preset = field(default=Preset.PUBLISHED, metadata={"help": "size of the potassium effects"})
@@ -43,16 +44,9 @@ class SimulatedConfig:
     workers: int = field(default=os.cpu_count() or 1, metadata={"help": "processes"})
 
 
-class Part(NamedTuple):
-    """One batch of the simulator after preprocessing."""
-
-    steps: NDArray[np.int16]
-    columns: dict[str, NDArray[Any]]
-
-
 def main() -> None:
     """Entry point of ``python -m training.cohort.simulated``."""
-    build(parse(SimulatedConfig))
+    execute(SimulatedConfig, build)
 
 
 def build(config: SimulatedConfig) -> None:
@@ -61,9 +55,6 @@ def build(config: SimulatedConfig) -> None:
     Raises:
         FileExistsError: the folder holds a cohort already.
     """
-    if (config.out / "cohort.json").exists():
-        raise FileExistsError(f"{config.out} holds a cohort already; name another folder with --out or delete it")
-    config.out.mkdir(parents=True, exist_ok=True)
     spec = SignalSpec()
     cohort = CohortSpec(
         preset=config.preset,
@@ -73,22 +64,15 @@ def build(config: SimulatedConfig) -> None:
         seed=config.seed,
         ckd_link=config.ckd_link,
     )
-    n = config.patients * config.visits
-    signals = np.lib.format.open_memmap(
-        config.out / "signals.npy", mode="w+", dtype=np.int16, shape=(n, len(spec.leads), spec.n_samples)
-    )
-    parts: list[dict[str, NDArray[Any]]] = []
-    progress = Progress("simulating", n)
-    done = 0
-    with get_context("spawn").Pool(config.workers, initializer=_one_thread) as pool:
+    progress = Progress("simulating", config.patients * config.visits)
+    with (
+        CohortWriter(config.out, spec, SPLIT_KEY) as writer,
+        get_context("spawn").Pool(config.workers, initializer=one_thread) as pool,
+    ):
         for part in pool.imap(partial(make_part, cohort, spec), range(cohort.n_batches)):
-            signals[done : done + len(part.steps)] = part.steps
-            parts.append(part.columns)
-            done += len(part.steps)
+            writer.add(part)
             progress.step(len(part.steps))
-    signals.flush()
-    index = {name: np.concatenate([columns[name] for columns in parts]) for name in parts[0]}
-    finish(config.out, index, spec, _about(config))
+        writer.finish(_about(config))
 
 
 def make_part(cohort: CohortSpec, spec: SignalSpec, batch_index: int) -> Part:
@@ -106,18 +90,12 @@ def make_part(cohort: CohortSpec, spec: SignalSpec, batch_index: int) -> Part:
         ]
     except UnusableRecord as error:
         raise RuntimeError(f"the simulator made an unusable ECG in batch {batch_index}: {error}") from error
-    splits = [split_of(str(patient), SPLIT_KEY) for patient in batch.patient_id]
     columns: dict[str, NDArray[Any]] = {
         "patient": batch.patient_id,
         "potassium_mmol_l": batch.potassium_mmol_l.astype(np.float32),
-        "split": np.array([split.value for split in splits], dtype="U11"),
         **batch.covariates,
     }
     return Part(to_steps(np.stack(inputs)), columns)
-
-
-def _one_thread() -> None:
-    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 def _about(config: SimulatedConfig) -> dict[str, Any]:
