@@ -153,6 +153,7 @@ def withholding_reasons(record: EcgRecord, quality: SignalQuality, spec: SignalS
     alive = [lead for lead in spec.leads if lead in record.leads and lead not in dead]
     n_chest = sum(lead.startswith("V") for lead in alive)
     age = record.source.age_years
+    too_young = age is not None and age < ADULT_YEARS
     reasons = {
         "the signal quality does not allow an estimate; repeat the ECG": quality.grade is Grade.UNUSABLE,
         f"no heartbeat in lead {', '.join(dead)}; check the electrodes": (
@@ -164,9 +165,7 @@ def withholding_reasons(record: EcgRecord, quality: SignalQuality, spec: SignalS
         "the heart rate is implausible; check the sampling rate of the file": (
             Flag.IMPLAUSIBLE_HEART_RATE in quality.flags
         ),
-        f"the patient is {age:g} years old according to the file; the model is meant for adults"
-        if age is not None
-        else "": age is not None and age < ADULT_YEARS,
+        f"the patient is {age or 0:g} years old according to the file; the model is meant for adults": too_young,
     }
     return tuple(reason for reason, holds in reasons.items() if holds)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ecg_ka.network import PotassiumNet
-from ecg_ka.uncertainty import Calibration, Regions
+from ecg_ka.uncertainty import Calibration, Pairs, Regions
 from training.cohort import Cohort, Split
 from training.guarantees import guarantees
 from training.metrics import Floats, alarm_metrics, quantile_map, regression_metrics
@@ -16,20 +15,11 @@ from training.train import predict
 from training.trainer import embed, estimates_from
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Predicted:
-    """Labels, estimates and spreads (n,) in mmol/L of one split."""
-
-    labels: Floats
-    estimates: Floats
-    spreads: Floats
-
-
-def predict_split(network: PotassiumNet, cohort: Cohort, split: Split) -> Predicted:
+def predict_split(network: PotassiumNet, cohort: Cohort, split: Split) -> Pairs:
     """Run the network over a split."""
     rows = cohort.rows(split)
     estimates, spreads, _ = predict(network, cohort, rows)
-    return Predicted(cohort.labels(rows), estimates, spreads)
+    return Pairs(estimates, spreads, cohort.labels(rows))
 
 
 def evaluate(
@@ -42,7 +32,7 @@ def evaluate(
     out: dict[str, Any] = {
         "cohort": cohort.about["about"],
         "model": _both(test.labels, test.estimates, regions),
-        **guarantees(test.labels, test.estimates, test.spreads, calibration),
+        **guarantees(test, calibration),
         "missing_chest_leads": _missing_leads(network, cohort, regions),
     }
     if reference is not None:

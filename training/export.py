@@ -20,11 +20,11 @@ from ecg_ka.bundle import Bundle, Provenance, load_bundle, save_bundle
 from ecg_ka.losses import LabelDistribution
 from ecg_ka.network import NetworkConfig, PotassiumNet, n_parameters
 from ecg_ka.preprocess import SignalSpec
-from ecg_ka.uncertainty import Calibration, ConformalDistribution, LabelDensity, Regions
+from ecg_ka.uncertainty import Calibration, ConformalDistribution, LabelDensity, Pairs, Regions
 from training.card import model_card
 from training.cohort import Cohort, Split
 from training.config import parse
-from training.evaluate import Predicted, evaluate, predict_split
+from training.evaluate import evaluate, predict_split
 from training.train import load_weights
 
 WIDE_SHARE = 0.95  # of the calibration ECGs have a narrower interval than one that is called wide
@@ -51,14 +51,15 @@ def main() -> None:
 def export(config: ExportConfig) -> Bundle:
     """Calibrate, evaluate, write the bundle and its MODEL_CARD.md; returns the bundle as read back."""
     cohort = Cohort.open(config.cohort)
+    provenance = _provenance(config, cohort)  # first: it reads the runs before, and evaluation takes minutes
     network = load_network(config.run)
     pairs = predict_split(network, cohort, Split.CALIBRATION)
-    calibration = Calibration.fit(pairs.estimates, pairs.spreads, pairs.labels, Regions())
+    calibration = Calibration.fit(pairs, Regions())
     reference = None if config.reference is None else load_network(config.reference)
     metrics = evaluate(network, reference, calibration, cohort)
     metrics["parameters"] = n_parameters(network)
     bundle = Bundle(
-        provenance=_provenance(config, cohort),
+        provenance=provenance,
         network=asdict(network.config),
         signal=_signal_spec(cohort),
         density=LabelDensity.from_labels(cohort.labels(cohort.first_rows(Split.TRAIN))),
@@ -132,7 +133,7 @@ def _signal_spec(cohort: Cohort) -> SignalSpec:
     return SignalSpec.from_dict(cohort.about["signal"])
 
 
-def _wide_interval(distribution: ConformalDistribution, pairs: Predicted) -> float:
+def _wide_interval(distribution: ConformalDistribution, pairs: Pairs) -> float:
     widths = [
         (interval := distribution.predict(estimate, spread).interval(0.9)).upper - interval.lower
         for estimate, spread in zip(pairs.estimates, pairs.spreads, strict=True)

@@ -8,21 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_ka.estimate import BANDS_ALPHA, Band, Category, Interval
-from ecg_ka.uncertainty import Calibration, Regions, band_index
+from ecg_ka.uncertainty import Calibration, Pairs, Regions, band_index
+from ecg_ka.uncertainty.scores import HIGH_MMOL_L, ROUNDING
 from training.metrics import Floats
 
 LEVEL = 0.9
 
 _REGION_NAMES = ("few_low", "median_low", "many", "median_high", "few_high")
-_ROUNDING = 1e-6
 
 Mask = NDArray[np.bool_]
 
 
-def guarantees(labels: Floats, estimates: Floats, spreads: Floats, calibration: Calibration) -> dict[str, Any]:
-    """``intervals``, ``intervals_label_conditional``, ``bands`` and ``alarms`` in plain JSON types, from ECGs (n,) that
-    the calibration never saw; potassium in mmol/L. Shares of nothing are None."""
-    pairs = [(float(e), float(s)) for e, s in zip(estimates, spreads, strict=True)]
+def guarantees(test: Pairs, calibration: Calibration) -> dict[str, Any]:
+    """``intervals``, ``intervals_label_conditional``, ``bands`` and ``alarms`` in plain JSON types, from ECGs that
+    the calibration never saw. Shares of nothing are None."""
+    labels = test.labels
+    pairs = [(float(e), float(s)) for e, s in zip(test.estimates, test.spreads, strict=True)]
     predicted = [calibration.distribution.predict(*pair) for pair in pairs]
     by_label = calibration.label_conditional
     categories = np.array([calibration.operating_points.category(p) for p in predicted])
@@ -32,7 +33,7 @@ def guarantees(labels: Floats, estimates: Floats, spreads: Floats, calibration: 
         "intervals": {
             **_intervals(labels, [p.interval(LEVEL) for p in predicted], groups),
             "mae_of_calibrated_median": float(np.abs(medians - labels).mean()),
-            "mean_p_at_least_5_5": float(np.mean([p.p_at_least(5.5) for p in predicted])),
+            "mean_p_at_least_5_5": float(np.mean([p.p_at_least(HIGH_MMOL_L) for p in predicted])),
             "share_at_least_5_5": float(groups[Band.FROM_5_5].mean()),
         },
         "intervals_label_conditional": _intervals(labels, [by_label.interval(e, LEVEL) for e, _ in pairs], groups),
@@ -64,7 +65,7 @@ def _groups(labels: Floats, regions: Regions) -> dict[str, Mask]:
 
 def _intervals(labels: Floats, intervals: list[Interval], groups: dict[str, Mask]) -> dict[str, Any]:
     ends = np.array([(i.lower, i.upper) for i in intervals])
-    covered = (ends[:, 0] <= labels + _ROUNDING) & (labels <= ends[:, 1] + _ROUNDING)
+    covered = (ends[:, 0] <= labels + ROUNDING) & (labels <= ends[:, 1] + ROUNDING)
     widths = ends[:, 1] - ends[:, 0]
     by_true_value = {
         name: {"n": int(of.sum()), "coverage": _mean(covered[of]), "mean_width": _mean(widths[of])}

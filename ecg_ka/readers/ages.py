@@ -7,6 +7,9 @@ from datetime import date
 AGE_NOT_UNDERSTOOD = "the age in the file was not understood and was left out; expected 0 to 120 years"
 """The note of a record whose file states an age that is no age."""
 
+YEARS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25, "H": 1 / 8766}
+"""A year, month, week, day and hour in years."""
+
 _OLDEST = 120.0
 
 

@@ -24,7 +24,7 @@ from ecg_ka.errors import (
     TruncatedFile,
     UnreadableRecord,
 )
-from ecg_ka.readers.ages import AGE_NOT_UNDERSTOOD, plausible_age
+from ecg_ka.readers.ages import AGE_NOT_UNDERSTOOD, YEARS, plausible_age
 from ecg_ka.readers.files import Files
 from ecg_ka.readers.given import Given, known_unit, mv_per
 from ecg_ka.readers.limits import (
@@ -63,8 +63,6 @@ LEAD_BY_CODE = {
     **dict(enumerate(("III", "aVR", "aVL", "aVF"), start=61)),
 }
 """The lead numbers that SCP-ECG and MDC share."""
-
-_AGE_IN_YEARS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 
 
 def recognises(data: bytes) -> bool:
@@ -324,4 +322,4 @@ def _acquired_at(dataset: Any) -> datetime | None:
 
 def _age(dataset: Any) -> float | None:
     match = re.fullmatch(r"(\d{1,3})([YMWD])", str(dataset.get("PatientAge") or "").strip()[:8])
-    return None if match is None else plausible_age(int(match[1]) * _AGE_IN_YEARS[match[2]])
+    return None if match is None else plausible_age(int(match[1]) * YEARS[match[2]])

@@ -24,11 +24,11 @@ from ecg_ka.errors import (
     TruncatedFile,
     UnreadableRecord,
 )
+from ecg_ka.readers.facts import Facts, Value, role
 from ecg_ka.readers.files import Files
 from ecg_ka.readers.given import Given
 from ecg_ka.readers.limits import MAX_CHANNELS, MAX_COMPRESSION_RATIO, MAX_INPUT_BYTES, check_bytes, check_samples
 from ecg_ka.readers.matrix import lay_out, to_record
-from ecg_ka.readers.npy import Facts, Value, role
 from ecg_ka.record import EcgRecord, Source
 
 _HEADER = 128
@@ -80,11 +80,11 @@ def read(files: Files, given: Given) -> EcgRecord:
     """The table named ``val``, or the only table, laid out as :func:`~ecg_ka.readers.matrix.lay_out` says.
 
     Variables that are called as sampling rates, units or lead names are (``fs``, ``units``, ``leads`` and their like,
-    see :func:`~ecg_ka.readers.npy.role`) state these facts; the caller says what they do not.
+    see :func:`~ecg_ka.readers.facts.role`) state these facts; the caller says what they do not.
 
     Raises:
         UnreadableRecord: version 7.3, which is HDF5, or damaged.
-        MalformedHeader: no table, or several and none is ``val``; or as :class:`~ecg_ka.readers.npy.Facts`.
+        MalformedHeader: no table, or several and none is ``val``; or as :class:`~ecg_ka.readers.facts.Facts`.
         TruncatedFile, NoSamples, RecordTooLarge, MissingLeads, InvalidSamplingRate, NonFiniteSamples: as named.
     """
     data = files.data

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime
 
-from ecg_ka.readers.ages import plausible_age
+from ecg_ka.readers.ages import YEARS, plausible_age
 
-_YEARS = {
-    **dict.fromkeys(("YEARS", "YEAR", "YR", "Y", "A"), 1.0),
-    **dict.fromkeys(("MONTHS", "MONTH", "MO"), 1 / 12),
-    **dict.fromkeys(("WEEKS", "WEEK", "WK"), 7 / 365.25),
-    **dict.fromkeys(("DAYS", "DAY", "D"), 1 / 365.25),
-    **dict.fromkeys(("HOURS", "HOUR", "H"), 1 / 8766),
+_UNITS = {
+    **dict.fromkeys(("YEARS", "YEAR", "YR", "Y", "A"), "Y"),
+    **dict.fromkeys(("MONTHS", "MONTH", "MO"), "M"),
+    **dict.fromkeys(("WEEKS", "WEEK", "WK"), "W"),
+    **dict.fromkeys(("DAYS", "DAY", "D"), "D"),
+    **dict.fromkeys(("HOURS", "HOUR", "H"), "H"),
 }
 
 
@@ -51,8 +51,8 @@ def day(text: str, patterns: Sequence[str]) -> date | None:
 
 def age_years(number: str, unit: str, born: date | None = None, at: datetime | None = None) -> float | None:
     """The age as stated, by a unit in words or UCUM, or else the whole years between birth and recording."""
-    if number.isascii() and number.isdecimal() and len(number) < 7 and unit.upper() in _YEARS:
-        age = int(number) * _YEARS[unit.upper()]
+    if number.isascii() and number.isdecimal() and len(number) < 7 and unit.upper() in _UNITS:
+        age = int(number) * YEARS[_UNITS[unit.upper()]]
     elif born is not None and at is not None:
         age = float(at.year - born.year - ((at.month, at.day) < (born.month, born.day)))
     else:

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_ka.errors import MalformedHeader, RecordTooLarge, TruncatedFile, UnreadableRecord
-from ecg_ka.readers.ages import AGE_NOT_UNDERSTOOD, age_at, plausible_age
+from ecg_ka.readers.ages import AGE_NOT_UNDERSTOOD, YEARS, age_at, plausible_age
 from ecg_ka.readers.dicom import LEAD_BY_CODE
 from ecg_ka.readers.files import Files
 from ecg_ka.readers.given import Given
@@ -36,7 +36,7 @@ _POINTER = struct.Struct("<HII")  # id, length and index (from 1) of a section
 _PATIENT, _TABLES, _LEADS, _BEATS, _REFERENCE, _RHYTHM = 1, 2, 3, 4, 5, 6
 _SUBTRACTED = 0x1
 _MOST_BEATS_A_SECOND = 10
-_AGE_IN_YEARS = {1: 1.0, 2: 1 / 12, 3: 7 / 365.25, 4: 1 / 365.25, 5: 1 / 8766}
+_AGE_UNITS = dict(enumerate("YMWDH", start=1))
 _NO_ZONE = 0x7FFF
 
 
@@ -218,8 +218,8 @@ def _tags(body: bytes) -> dict[int, bytes]:
 def _age(tags: dict[int, bytes]) -> float | None:
     """The age by tag 4, or else from the dates of birth (5) and acquisition (25)."""
     stated = tags.get(4, b"")
-    if len(stated) == 3 and stated[2] in _AGE_IN_YEARS:
-        return plausible_age(int.from_bytes(stated[:2], "little") * _AGE_IN_YEARS[stated[2]])
+    if len(stated) == 3 and stated[2] in _AGE_UNITS:
+        return plausible_age(int.from_bytes(stated[:2], "little") * YEARS[_AGE_UNITS[stated[2]]])
     return age_at(_day(tags.get(5, b"")), _day(tags.get(25, b"")))
 
 

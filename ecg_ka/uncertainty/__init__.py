@@ -5,7 +5,7 @@ from ecg_ka.uncertainty.calibration import Calibration
 from ecg_ka.uncertainty.conformal import ConformalDistribution, Predictive
 from ecg_ka.uncertainty.label_conditional import LabelConditional, band_index
 from ecg_ka.uncertainty.regions import LabelDensity, Regions
-from ecg_ka.uncertainty.scores import Scores
+from ecg_ka.uncertainty.scores import Pairs, Scores
 
 __all__ = [
     "Calibration",
@@ -13,6 +13,7 @@ __all__ = [
     "LabelConditional",
     "LabelDensity",
     "OperatingPoints",
+    "Pairs",
     "Predictive",
     "Regions",
     "Scores",

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from ecg_ka.estimate import FALSE_ALARM_SHARE, Category
 from ecg_ka.uncertainty.conformal import ConformalDistribution, Predictive
-from ecg_ka.uncertainty.label_conditional import LOW_MMOL_L
-from ecg_ka.uncertainty.scores import HIGH_MMOL_L, ROUNDING, quantile
+from ecg_ka.uncertainty.scores import HIGH_MMOL_L, LOW_MMOL_L, ROUNDING, Pairs, quantile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,17 +30,15 @@ class OperatingPoints:
     @classmethod
     def fit(
         cls,
-        estimates: NDArray[np.float64],
-        spreads: NDArray[np.float64],
-        labels: NDArray[np.float64],
+        pairs: Pairs,
         distribution: ConformalDistribution,
     ) -> OperatingPoints:
-        """From a calibration split (n,) each, and its predictive distribution."""
-        pairs = zip(estimates, spreads, strict=True)
-        p = np.array([_probabilities(distribution.predict(float(e), float(s))) for e, s in pairs])
+        """From a calibration split and its predictive distribution."""
+        given = zip(pairs.estimates, pairs.spreads, strict=True)
+        p = np.array([_probabilities(distribution.predict(float(e), float(s))) for e, s in given])
         return cls(
-            at_least_5_5=_cut(p[labels < HIGH_MMOL_L - ROUNDING, 0]),
-            below_3_5=_cut(p[labels >= LOW_MMOL_L - ROUNDING, 1]),
+            at_least_5_5=_cut(p[pairs.labels < HIGH_MMOL_L - ROUNDING, 0]),
+            below_3_5=_cut(p[pairs.labels >= LOW_MMOL_L - ROUNDING, 1]),
         )
 
     def category(self, predictive: Predictive) -> Category:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ecg_ka.estimate import Band
 from ecg_ka.uncertainty.alarms import OperatingPoints
 from ecg_ka.uncertainty.conformal import ConformalDistribution
 from ecg_ka.uncertainty.label_conditional import LabelConditional
 from ecg_ka.uncertainty.regions import Regions
-from ecg_ka.uncertainty.scores import Scores
+from ecg_ka.uncertainty.scores import Pairs, Scores
 
 _PREDICTED, _TRUE, _BAND = "predicted_", "true_", "band_"
 _REACH, _REACH_LABEL = "reach_marginal", "reach_label_conditional"
@@ -30,17 +27,15 @@ class Calibration:
     @classmethod
     def fit(
         cls,
-        estimates: NDArray[np.float64],
-        spreads: NDArray[np.float64],
-        labels: NDArray[np.float64],
+        pairs: Pairs,
         regions: Regions,
     ) -> Calibration:
-        """From a calibration split (n,) each in mmol/L, one ECG a patient."""
-        distribution = ConformalDistribution.fit(estimates, spreads, labels, regions)
+        """From a calibration split."""
+        distribution = ConformalDistribution.fit(pairs, regions)
         return cls(
             distribution,
-            LabelConditional.fit(estimates, spreads, labels, regions),
-            OperatingPoints.fit(estimates, spreads, labels, distribution),
+            LabelConditional.fit(pairs, regions),
+            OperatingPoints.fit(pairs, distribution),
         )
 
     @classmethod

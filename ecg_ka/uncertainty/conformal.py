@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ecg_ka.estimate import Interval, Probability
 from ecg_ka.uncertainty.regions import Regions
-from ecg_ka.uncertainty.scores import HIGH_MMOL_L, ROUNDING, Scores, ascending, share_below
+from ecg_ka.uncertainty.scores import HIGH_MMOL_L, ROUNDING, Pairs, Scores, ascending, share_below
 
 MIN_SCORES = 100
 """A predicted region with fewer calibration ECGs borrows the scores of all."""
@@ -90,12 +90,11 @@ class ConformalDistribution:
     @classmethod
     def fit(
         cls,
-        estimates: NDArray[np.float64],
-        spreads: NDArray[np.float64],
-        labels: NDArray[np.float64],
+        pairs: Pairs,
         regions: Regions,
     ) -> ConformalDistribution:
-        """From a calibration split (n,) each, one ECG a patient."""
+        """From a calibration split."""
+        estimates, spreads, labels = pairs.estimates, pairs.spreads, pairs.labels
         scores = ((labels - estimates) / spreads).astype(np.float32)
         groups = regions.group(estimates)
         by_region = {str(g): np.sort(scores[groups == g]) for g in range(5) if (groups == g).sum() >= MIN_SCORES}

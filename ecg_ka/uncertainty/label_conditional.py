@@ -16,10 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from ecg_ka.estimate import BANDS_ALPHA, Band, Interval
 from ecg_ka.uncertainty.conformal import LIMITS_MMOL_L
 from ecg_ka.uncertainty.regions import Regions
-from ecg_ka.uncertainty.scores import HIGH_MMOL_L, ROUNDING, Scores, ascending, quantile, share_below
-
-LOW_MMOL_L = 3.5
-"""Below it potassium is low."""
+from ecg_ka.uncertainty.scores import HIGH_MMOL_L, LOW_MMOL_L, ROUNDING, Pairs, Scores, ascending, quantile, share_below
 
 
 def band_index(potassium_mmol_l: ArrayLike) -> NDArray[np.int64]:
@@ -59,17 +56,15 @@ class LabelConditional:
     @classmethod
     def fit(
         cls,
-        estimates: NDArray[np.float64],
-        spreads: NDArray[np.float64],
-        labels: NDArray[np.float64],
+        pairs: Pairs,
         regions: Regions,
     ) -> LabelConditional:
-        """From a calibration split (n,) each, one ECG a patient."""
-        errors = np.abs(labels - estimates).astype(np.float32)
-        groups, bands = regions.group(labels), band_index(labels)
-        distances = band_distances(estimates, spreads).astype(np.float32)
+        """From a calibration split."""
+        errors = np.abs(pairs.labels - pairs.estimates).astype(np.float32)
+        groups, bands = regions.group(pairs.labels), band_index(pairs.labels)
+        distances = band_distances(pairs.estimates, pairs.spreads).astype(np.float32)
         by_region = tuple(np.sort(errors[groups == g]) for g in range(5))
-        high = labels >= HIGH_MMOL_L - ROUNDING
+        high = pairs.labels >= HIGH_MMOL_L - ROUNDING
         return cls(
             regions,
             by_region,

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Scores = NDArray[np.float32]
 
+LOW_MMOL_L = 3.5
+"""Below it potassium is low."""
+
 HIGH_MMOL_L = 5.5
 """From here on potassium is high: coverage is told for these ECGs apart."""
 
 ROUNDING = 1e-6
 """Labels come in steps of 0.1, so an edge must not depend on the last bit of a float."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """What the network gives for the ECGs of one split, beside the truth: (n,) each in mmol/L, one ECG a patient."""
+
+    estimates: NDArray[np.float64]
+    spreads: NDArray[np.float64]
+    labels: NDArray[np.float64]
 
 
 def quantile(scores: Scores, level: float) -> float:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from ecg_ka.estimate import BANDS_ALPHA, BANDS_SENTENCE, FALSE_ALARM_SHARE, Band, Category
-from ecg_ka.uncertainty import Calibration, LabelConditional, OperatingPoints, Predictive, Regions, band_index
+from ecg_ka.uncertainty import Calibration, LabelConditional, OperatingPoints, Pairs, Predictive, Regions, band_index
 from ecg_ka.uncertainty.label_conditional import band_distances
 from ecg_ka.uncertainty.scores import quantile
 
@@ -41,7 +41,7 @@ def drawn(n: int, seed: int) -> Ecgs:
 
 
 CALIBRATION = drawn(4000, 0)
-MADE = Calibration.fit(*CALIBRATION, REGIONS)
+MADE = Calibration.fit(Pairs(*CALIBRATION), REGIONS)
 BY_LABEL = MADE.label_conditional
 
 
@@ -71,7 +71,7 @@ def test_over_50_draws_interval_and_bands_hold_in_every_true_region_and_band() -
     of the 50 draws, and single draws lie below the 99 % limits of the beta-binomial no more often than those allow."""
     shares, too_low = [], []
     for seed in range(50):
-        made = Calibration.fit(*drawn(2000, 2 * seed + 100), REGIONS).label_conditional
+        made = Calibration.fit(Pairs(*drawn(2000, 2 * seed + 100)), REGIONS).label_conditional
         found = _held(made, *drawn(4000, 2 * seed + 101))
         shares.append([kept.mean() for _, kept, _ in found])
         too_low += [kept.sum() < _least(n, len(kept), level) for n, kept, level in found]
@@ -220,7 +220,7 @@ def test_the_category_comes_from_the_probabilities_alone(values: list[float], ca
 
 def test_without_ecgs_to_fix_an_operating_point_there_is_no_alarm() -> None:
     estimates, spreads, labels = CALIBRATION
-    few = Calibration.fit(estimates[:5], spreads[:5], labels[:5], REGIONS)
+    few = Calibration.fit(Pairs(estimates[:5], spreads[:5], labels[:5]), REGIONS)
     assert few.operating_points == OperatingPoints(at_least_5_5=1.0, below_3_5=1.0)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ecg_ka.uncertainty import ConformalDistribution, LabelDensity, Predictive, Regions
+from ecg_ka.uncertainty import ConformalDistribution, LabelDensity, Pairs, Predictive, Regions
 
 REGIONS = Regions()
 UNKNOWN = np.empty(0, dtype=np.float32)
@@ -48,7 +48,7 @@ def fitted(n: int, seed: int) -> tuple[ConformalDistribution, NDArray[np.float64
     rng = np.random.default_rng(seed)
     truth = rng.normal(4.2, 0.6, n + 1)
     estimates = truth + rng.standard_t(4, n + 1) * 0.3
-    made = ConformalDistribution.fit(estimates[:n], np.full(n, 0.3), truth[:n], REGIONS)
+    made = ConformalDistribution.fit(Pairs(estimates[:n], np.full(n, 0.3), truth[:n]), REGIONS)
     return made, estimates[n:], truth[n:]
 
 
@@ -95,7 +95,7 @@ def test_each_predicted_region_has_its_own_scores() -> None:
     rng = np.random.default_rng(4)
     estimates = np.concatenate([rng.normal(4.1, 0.2, 2000), rng.normal(6.2, 0.2, 500)])
     labels = np.concatenate([estimates[:2000], estimates[2000:] - 0.8]) + rng.normal(0, 0.05, 2500)
-    made = ConformalDistribution.fit(estimates, np.full(2500, 0.3), labels, REGIONS)
+    made = ConformalDistribution.fit(Pairs(estimates, np.full(2500, 0.3), labels), REGIONS)
     assert made.predict(6.2, 0.3).median() == pytest.approx(5.4, abs=0.05)
     assert made.predict(4.1, 0.3).median() == pytest.approx(4.1, abs=0.05)
     assert made.predict(2.0, 0.3).median() == pytest.approx(2.0, abs=0.1)  # no scores there: those of all
@@ -112,7 +112,7 @@ def test_the_coverage_beside_the_interval_is_that_of_the_calibration_ecgs(level:
     rng = np.random.default_rng(2)
     labels = np.round(rng.normal(4.6, 0.8, 900), 1)
     estimates = 4.4 + 0.7 * (labels - 4.6) + rng.normal(0, 0.4, 900)
-    made = ConformalDistribution.fit(estimates, np.full(900, 0.4), labels, REGIONS)
+    made = ConformalDistribution.fit(Pairs(estimates, np.full(900, 0.4), labels), REGIONS)
     high = labels >= 5.45
     held = [
         (interval := made.predict(e, 0.4).interval(level)).lower - 1e-6 <= k <= interval.upper + 1e-6
@@ -123,5 +123,5 @@ def test_the_coverage_beside_the_interval_is_that_of_the_calibration_ecgs(level:
 
 
 def test_without_a_high_label_the_coverage_of_high_labels_is_unknown() -> None:
-    made = ConformalDistribution.fit(np.full(50, 4.0), np.ones(50), np.linspace(3, 5, 50), REGIONS)
+    made = ConformalDistribution.fit(Pairs(np.full(50, 4.0), np.ones(50), np.linspace(3, 5, 50)), REGIONS)
     assert made.predict(4.0, 1.0).interval(0.9).coverage_at_least_5_5 is None
