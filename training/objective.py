@@ -26,7 +26,9 @@ from ecg_ka.losses import (
     LabelWeights,
     SampleLoss,
 )
+from ecg_ka.uncertainty import Regions
 from ecg_ka.uncertainty.regions import BIN_MMOL_L
+from training.metrics import SHOTS
 
 MAX_WEIGHT_RATIO = 100.0  # of inverse weights: the rarest label against the most common
 HUBER_MMOL_L = 0.5
@@ -53,12 +55,14 @@ class Loss(StrEnum):
 
 
 class Weights(StrEnum):
-    """Weight of a label: equal, inverse or square-root inverse to how often it occurs, or inverse and smoothed."""
+    """Weight of a label: equal, inverse or square-root inverse to how often it occurs, inverse and smoothed, or such
+    that the loss is a mean of the loss in the many- and in the few-shot region, with nothing for what lies between."""
 
     NONE = "none"
     INV = "inv"
     SQINV = "sqinv"
     LDS = "lds"
+    SHOTS = "shots"
 
 
 class Addition(StrEnum):
@@ -78,6 +82,7 @@ class ObjectiveConfig:
     dist_weight: float = field(default=1.0, metadata={"help": "lambda of Dist Loss"})
     dist_tempering: float = field(default=1.0, metadata={"help": "power of the label density that Dist Loss aims at"})
     weights: Weights = field(default=Weights.NONE, metadata={"help": "extra weight on rare labels"})
+    few_share: float = field(default=0.5, metadata={"help": "with shots: share of the few-shot loss in the whole"})
     addition: Addition = field(default=Addition.NONE, metadata={"help": "feature smoothing, contrast or sharpness"})
 
     def __post_init__(self) -> None:
@@ -118,7 +123,7 @@ def make_objective(
 
 
 def _loss(config: ObjectiveConfig, labels: NDArray[np.float64], bins: LabelBins) -> BatchLoss:
-    weights = _weights(config.weights, bins)
+    weights = _weights(config, bins)
     match config.loss:
         case Loss.L1:
             return SampleLoss(L1(), weights)
@@ -142,8 +147,8 @@ def _loss(config: ObjectiveConfig, labels: NDArray[np.float64], bins: LabelBins)
             return DistLoss(target, sample=SampleLoss(L1(), weights), weight=config.dist_weight)
 
 
-def _weights(weights: Weights, bins: LabelBins) -> LabelWeights | None:
-    match weights:
+def _weights(config: ObjectiveConfig, bins: LabelBins) -> LabelWeights | None:
+    match config.weights:
         case Weights.NONE:
             return None
         case Weights.INV:
@@ -152,3 +157,22 @@ def _weights(weights: Weights, bins: LabelBins) -> LabelWeights | None:
             return LabelWeights.inverse_sqrt(bins)
         case Weights.LDS:
             return LabelWeights.lds(bins)
+        case Weights.SHOTS:
+            return LabelWeights(bins, _by_shot(bins, config.few_share))
+
+
+def _by_shot(bins: LabelBins, few_share: float) -> NDArray[np.float64]:
+    """Relative weights by bin (m,) with which the mean loss is (1 - a) many-shot loss + a few-shot loss.
+
+    A head that minimises this, for every a, draws the Pareto front of the two errors (weighted-sum scalarisation; Boyd
+    & Vandenberghe, Convex Optimization, 4.7.4): no method on the same features can lie below it on the training set.
+    """
+    group = Regions().group((bins.first + np.arange(len(bins.counts))) * bins.width)
+    weights = np.zeros(len(bins.counts))
+    for name, share in (("many", 1 - few_share), ("few", few_share)):
+        inside = np.isin(group, SHOTS[name])
+        n = int(bins.counts[inside].sum())
+        if n == 0:
+            raise ValueError(f"weights {Weights.SHOTS} need training labels in the {name}-shot region; there are none")
+        weights[inside] = share / n
+    return weights

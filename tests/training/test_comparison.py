@@ -35,7 +35,6 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> CompareConfig:
         batch_size=64,
         head_epochs=2,
         head_batch_size=128,
-        threads=1,
         workers=1,
     )
 
@@ -80,8 +79,8 @@ def test_methods_differ_and_a_mapping_keeps_the_order(config: CompareConfig, pag
 def test_a_killed_run_goes_on_to_the_same_table(config: CompareConfig, page: str) -> None:
     """As after a kill: of one prior some cells and the backbone are missing, and files are half written. Of the other
     all cells are there, so nothing that they were made from is needed again."""
-    before, cells, backbones = figures(config), config.out / "cells", config.out / "backbones"
-    for path in [*sorted(cells.glob("hospital-*"))[::2], *backbones.glob("*")]:
+    before, cells, networks = figures(config), config.out / "cells", config.out / "networks"
+    for path in [*sorted(cells.glob("hospital-*"))[::2], *networks.glob("*")]:
         path.with_name(path.name + ".part").write_bytes(path.read_bytes()[:100])
         path.unlink()
     next((config.out / "cohorts").glob("*wide*")).rename(config.out / "away")
@@ -90,18 +89,18 @@ def test_a_killed_run_goes_on_to_the_same_table(config: CompareConfig, page: str
     assert figures(config) == before
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert not list((config.out / "cohorts").glob("*wide*"))
-    assert not list(backbones.glob("wide*.safetensors"))
+    assert not list(networks.glob("wide*.safetensors"))
 
 
 def test_another_configuration_is_another_cell(config: CompareConfig) -> None:
-    about = config.about_backbone(Prior.WIDE, 1)
-    same = replace(config, out=Path("elsewhere"), threads=9, workers=9, seeds=5, head_epochs=9)
-    assert digest(same.about_backbone(Prior.WIDE, 1)) == digest(about)
+    about = config.about_site(Prior.WIDE, 1)
+    same = replace(config, out=Path("elsewhere"), workers=9, seeds=5, head_epochs=9)
+    assert digest(same.about_site(Prior.WIDE, 1)) == digest(about)
     others = [replace(config, epochs=2), replace(config, patients=261), replace(config, learning_rate=1e-3)]
-    assert digest(about) not in {digest(other.about_backbone(Prior.WIDE, 1)) for other in others}
+    assert digest(about) not in {digest(other.about_site(Prior.WIDE, 1)) for other in others}
     assert digest(about) not in {
-        digest(config.about_backbone(Prior.WIDE, 2)),
-        digest(config.about_backbone(Prior.ESRD, 1)),
+        digest(config.about_site(Prior.WIDE, 2)),
+        digest(config.about_site(Prior.ESRD, 1)),
     }
 
 

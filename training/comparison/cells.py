@@ -52,10 +52,14 @@ class CellKey:
         """Name of its file without ending."""
         return f"{self.prior}-{self.seed}-{self.method}-{digest(self.about)}"
 
+    def path(self, folder: Path) -> Path:
+        """Its file in ``folder``."""
+        return folder / f"{self.stem}.json"
+
 
 def cached(folder: Path, key: CellKey, compute: Callable[[], Outcome]) -> Cell:
     """The cell from its file in ``folder``; computed and written first, in one step, if it is not there."""
-    path = folder / f"{key.stem}.json"
+    path = key.path(folder)
     if not path.is_file():
         outcome = compute()
         saved = {

@@ -5,9 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ecg_ka.simulator import Prior
 from training.objective import Addition, Loss, ObjectiveConfig, Weights
 
 PLAIN = ObjectiveConfig()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A network trained end to end; ``name`` is unique and stands in file names.
+
+    ``enriched``: trained on as many patients of this prior in place of the one that is compared on.
+    """
+
+    name: str
+    objective: ObjectiveConfig = PLAIN
+    enriched: Prior | None = None
+
+
+L1_NETWORK = Network(name="l1")
 
 
 class Stage(StrEnum):
@@ -15,19 +31,20 @@ class Stage(StrEnum):
 
     BACKBONE = "backbone"  # L1 end to end; its features serve the heads, its estimates the mappings
     END_TO_END = "end to end"
-    HEAD = "head"  # retrained on the features of the backbone
-    QUANTILE_MAP = "quantile map"  # of the estimates of the backbone
+    HEAD = "head"  # retrained on the features of the method's networks
+    QUANTILE_MAP = "quantile map"  # of the estimates of such a head, or of the network where there is one alone
     STRETCH = "stretch"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
-    """One row of a table; ``name`` is unique and stands in file names."""
+    """One row of a table; ``name`` is unique and stands in file names. Features of several networks are joined."""
 
     name: str
     title: str
     stage: Stage = Stage.HEAD
     objective: ObjectiveConfig = PLAIN
+    networks: tuple[Network, ...] = (L1_NETWORK,)
     is_control: bool = False
 
 
@@ -40,12 +57,23 @@ def _control(name: str, title: str, stage: Stage, objective: ObjectiveConfig = P
 
 
 def _whole(name: str, title: str, objective: ObjectiveConfig) -> Method:
-    return Method(name=name, title=f"{title}, end to end", stage=Stage.END_TO_END, objective=objective)
+    network = Network(name=name, objective=objective)
+    return Method(name=name, title=f"{title}, end to end", stage=Stage.END_TO_END, networks=(network,))
+
+
+def _dist(weights: Weights, weight: float) -> ObjectiveConfig:
+    return ObjectiveConfig(loss=Loss.DIST, weights=weights, dist_weight=weight)
 
 
 def _dist_inv(weight: float) -> Method:
-    objective = ObjectiveConfig(loss=Loss.DIST, weights=Weights.INV, dist_weight=weight)
-    return Method(name=f"dist_inv_{weight:g}", title=f"Dist Loss, INV, lambda {weight:g}", objective=objective)
+    title = f"Dist Loss, INV, lambda {weight:g}"
+    return Method(name=f"dist_inv_{weight:g}", title=title, objective=_dist(Weights.INV, weight))
+
+
+def _front(few_share: float, networks: tuple[Network, ...] = (L1_NETWORK,), suffix: str = "", of: str = "") -> Method:
+    objective = ObjectiveConfig(weights=Weights.SHOTS, few_share=few_share)
+    title = f"L1, few-shot share {few_share:g}{of}"
+    return Method(name=f"front_{few_share:g}{suffix}", title=title, objective=objective, networks=networks)
 
 
 BACKBONE = Method(name="l1", title="L1, end to end (backbone)", stage=Stage.BACKBONE)
@@ -96,5 +124,32 @@ WHOLE = (
     _whole("bsam_whole", "L1, SQINV, BSAM", ObjectiveConfig(weights=Weights.SQINV, addition=Addition.BSAM)),
 )
 
+FRONT = tuple(_front(share) for share in (0.1, 0.2, 0.3, 0.4, 0.5, 0.7))
+"""What no head on the features of the L1 network can beat in many- and few-shot error together."""
+
+ENRICHED = Network(name="l1_enriched", enriched=Prior.MIX)
+ENSEMBLE = (L1_NETWORK, *(network for method in WHOLE for network in method.networks))
+
+
+def _attempts(suffix: str, of: str, networks: tuple[Network, ...]) -> tuple[Method, ...]:
+    """The same heads and mapping on other features."""
+    dist = _dist(Weights.INV, 0.25)
+    return (
+        Method(name=f"l1{suffix}", title=f"L1{of}", networks=networks),
+        Method(name=f"map{suffix}", title=f"quantile mapping{of}", stage=Stage.QUANTILE_MAP, networks=networks),
+        Method(name=f"dist{suffix}", title=f"Dist Loss, INV, lambda 0.25{of}", objective=dist, networks=networks),
+        *(_front(share, networks, suffix, of) for share in (0.2, 0.4)),
+    )
+
+
+ATTEMPTS = (
+    *FRONT,
+    *_attempts("_enriched", ", features of an enriched cohort", (ENRICHED,)),
+    *_attempts("_ensemble", ", features of six networks", ENSEMBLE),
+    *_attempts("_all", ", features of seven networks", (*ENSEMBLE, ENRICHED)),
+)
+"""What might move the curve itself."""
+
 TIER_1 = (BACKBONE, *CONTROLS, *HEADS)
 TIER_2 = (BACKBONE, *CONTROLS, *WHOLE)
+TIER_3 = (BACKBONE, *CONTROLS, *CURVE, *ATTEMPTS)

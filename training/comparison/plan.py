@@ -14,7 +14,7 @@ from training.cohort.simulated import SimulatedConfig
 from training.config import to_json
 from training.trainer import Schedule
 
-EDITION = 1  # raise it when code changes what a cell holds: no older cell is then taken for a new one
+EDITION = 2  # raise it when code changes what a cell holds: no older cell is then taken for a new one
 
 NETWORK = NetworkConfig(
     stem_channels=24, stem_kernel=16, stem_stride=4, channels=(32, 48, 64, 96), head_width=64
@@ -40,8 +40,12 @@ class CompareConfig:
     head_learning_rate: float = field(default=1e-3, metadata={"help": "peak, of a head"})
     bf16: bool = field(default=True, metadata={"help": "bfloat16 autocast in the convolutions"})
     device: str = field(default="auto", metadata={"help": "cpu, cuda, or auto"})
-    threads: int = field(default=2, metadata={"help": "CPU threads of torch"})
-    workers: int = field(default=os.cpu_count() or 1, metadata={"help": "processes that simulate"})
+    workers: int = field(default=os.cpu_count() or 1, metadata={"help": "processes of one thread each"})
+
+    @property
+    def cells(self) -> Path:
+        """Folder of the finished cells."""
+        return self.out / "cells"
 
     def cohort(self, prior: Prior, seed: int) -> SimulatedConfig:
         """The cohort of a prior and seed, in a folder that says all that makes it another one."""
@@ -75,8 +79,8 @@ class CompareConfig:
             bf16=self.bf16,
         )
 
-    def about_backbone(self, prior: Prior, seed: int) -> dict[str, Any]:
-        """All that decides what an L1 backbone becomes, in plain JSON types."""
+    def about_site(self, prior: Prior, seed: int) -> dict[str, Any]:
+        """All that decides what a network of a prior and seed becomes, but for its objective, in plain JSON types."""
         cohort = to_json(self.cohort(prior, seed))
         return {
             "edition": EDITION,
