@@ -22,7 +22,18 @@ import torch
 from ecg_ka.simulator import Prior
 from training.comparison import report
 from training.comparison.cells import Cell
-from training.comparison.methods import BACKBONE, TIER_1, TIER_2, TIER_3, Method
+from training.comparison.methods import (
+    ATTEMPTS,
+    BACKBONE,
+    DIST,
+    DIST_WHOLE,
+    MAP_ALL,
+    PAPER,
+    TIER_1,
+    TIER_2,
+    TIER_3,
+    Method,
+)
 from training.comparison.plan import PRIORS, WHOLE_PRIOR, CompareConfig
 from training.comparison.results import LEAST_AUROC, Group, measures, refuse_weak_backbones
 from training.comparison.site import Site
@@ -38,12 +49,13 @@ class Table:
     title: str
     prior: Prior
     methods: Sequence[Method]
+    asked: Sequence[Method]
 
 
 TABLES = (
-    *(Table(p.value, f'Prior "{p}": heads on the features of L1', p, TIER_1) for p in PRIORS),
-    Table(f"{WHOLE_PRIOR}-whole", f'Prior "{WHOLE_PRIOR}": end to end', WHOLE_PRIOR, TIER_2),
-    Table(f"{WHOLE_PRIOR}-beyond", f'Prior "{WHOLE_PRIOR}": what might move the curve', WHOLE_PRIOR, TIER_3),
+    *(Table(p.value, f'Prior "{p}": heads on the features of L1', p, TIER_1, (PAPER, *DIST)) for p in PRIORS),
+    Table(f"{WHOLE_PRIOR}-whole", f'Prior "{WHOLE_PRIOR}": end to end', WHOLE_PRIOR, TIER_2, (DIST_WHOLE,)),
+    Table(f"{WHOLE_PRIOR}-beyond", f'Prior "{WHOLE_PRIOR}": other features', WHOLE_PRIOR, TIER_3, (MAP_ALL, *ATTEMPTS)),
 )
 
 
@@ -72,7 +84,7 @@ def run(config: CompareConfig, least_auroc: float | None = LEAST_AUROC) -> Path:
     groups = []
     for t in TABLES:
         by_method = {m.name: [cells[t.prior.value, m.name, seed] for seed in _seeds(config)] for m in t.methods}
-        groups.append(Group(t.name, t.title, t.prior.value, t.methods, by_method))
+        groups.append(Group(t.name, t.title, t.prior.value, t.methods, t.asked, by_method))
     return report.write(config, groups, least_auroc)
 
 

@@ -11,16 +11,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from ecg_ka.simulator import Prior
 from ecg_ka.uncertainty import Regions
 from training.compare import TABLES, run
 from training.comparison.cells import Cell, Outcome, digest
 from training.comparison.gain import MEASURES, differences, statement
-from training.comparison.methods import CONTROLS, CURVE, TIER_1, TIER_2
+from training.comparison.methods import BACKBONE, CONTROLS, CURVE, FRONT, QUANTILE_MAP, TIER_1, TIER_2, TIER_3
 from training.comparison.plan import CompareConfig
-from training.comparison.results import measures, refuse_weak_backbones
+from training.comparison.results import Group, measures, refuse_weak_backbones
+from training.comparison.tradeoff import verdict
 from training.metrics import Floats, regression_metrics
+from training.objective import make_objective
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +68,7 @@ def test_every_method_and_every_control_is_in_its_tables(config: CompareConfig, 
             assert section.count(f"| {method.title} |") == 4
     for picture in re.findall(r"!\[.*?\]\((.*?)\)", page):
         assert 1_000 < (config.out / picture).stat().st_size < 150_000
-    assert len({method.name for method in (*TIER_1, *TIER_2)}) == len({*TIER_1, *TIER_2})
+    assert len({m.name for m in (*TIER_1, *TIER_2, *TIER_3)}) == len({*TIER_1, *TIER_2, *TIER_3})
     assert len(CURVE) == 5
 
 
@@ -182,3 +185,42 @@ def test_weak_backbones_are_refused_and_good_ones_are_not() -> None:
     with pytest.raises(ValueError, match=r"nan at K >= 5\.5"):
         refuse_weak_backbones([good, cell(np.full(50, 4.2), np.linspace(4, 5, 50))])
     assert regression_metrics(y, y, Regions())["mae"] == 0
+
+
+def group_of(few: dict[str, float], many: dict[str, float]) -> Group:
+    """Methods whose error is this in every few- and many-shot label, two seeds."""
+    y = labels(3)
+    region = Regions().group(y)
+    methods = [BACKBONE, QUANTILE_MAP, *FRONT]
+
+    def estimates(name: str) -> Floats:
+        errors = np.select([region == 2, np.isin(region, (0, 4))], [many[name], few[name]], 0.5)
+        return np.asarray(y + errors, dtype=np.float64)
+
+    cells = {m.name: [cell(y, estimates(m.name), seed) for seed in (1, 2)] for m in methods}
+    return Group("g", "Title", "wide", methods, (QUANTILE_MAP,), cells)
+
+
+def test_the_verdict_is_the_arithmetic_of_the_errors() -> None:
+    many = {"l1": 0.2, "quantile_map": 0.3} | {m.name: 0.2 + 0.02 * i for i, m in enumerate(FRONT)}
+    few = {"l1": 0.8, "quantile_map": 0.5} | {m.name: 0.8 - 0.11 * i for i, m in enumerate(FRONT)}
+    words = verdict(group_of(few, many))
+    assert "Reached by 1 of 8 methods." in words
+    assert f"that of {FRONT[2].title}: -27.5 % at +20.0 %." in words
+    assert "few -34.4 % where many is at +25 %; many +18.2 % where few is at -25 %." in words
+    assert "Dist Loss with inverse weights" not in words
+    assert f"| {QUANTILE_MAP.title} | -37.5 % | +50.0 % |" in words
+    hopeless = verdict(group_of(few | {m.name: 0.75 for m in FRONT}, many))
+    assert "No method reaches it." in hopeless
+    assert "few from -6.2 % to -6.2 %, never at -25 %" in hopeless
+
+
+def test_the_front_is_a_mean_of_two_errors() -> None:
+    """Weighted so, the mean loss is the share a of the few-shot MAE and 1 - a of the many-shot MAE."""
+    y, p = labels(4), labels(5)
+    found = regression_metrics(y, p, Regions())
+    for method in FRONT:
+        loss = make_objective(method.objective, y, 8).loss
+        a = method.objective.few_share
+        expected = (1 - a) * found["mae_many"] + a * found["mae_few"]
+        assert float(loss(torch.tensor(p), torch.tensor(y))) == pytest.approx(expected, rel=1e-5)

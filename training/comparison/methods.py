@@ -150,6 +150,9 @@ ATTEMPTS = (
 )
 """What might move the curve itself."""
 
+MAP_ALL = next(method for method in ATTEMPTS if method.name == "map_all")
+"""As free as the control, on the best features: a difference to it is a difference of the features alone."""
+
 TIER_1 = (BACKBONE, *CONTROLS, *HEADS)
 TIER_2 = (BACKBONE, *CONTROLS, *WHOLE)
 TIER_3 = (BACKBONE, *CONTROLS, *CURVE, *ATTEMPTS)

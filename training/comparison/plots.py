@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ecg_ka.uncertainty import Regions
-from training.comparison.methods import BACKBONE, CURVE, DIST_WHOLE, PAPER, QUANTILE_MAP, Method, Stage
+from training.comparison.methods import BACKBONE, CURVE, DIST_WHOLE, FRONT, PAPER, QUANTILE_MAP, Method, Stage
 from training.comparison.results import Group
 from training.metrics import Floats, regression_metrics
 
@@ -82,12 +82,16 @@ def tradeoff(group: Group) -> Figure:
     axes = figure.add_subplot()
     free = free_curve(group)
     axes.plot(free[:, 0], free[:, 1], color="0.6", linestyle="--", label="L1 blended with its quantile mapping")
-    curve = [_point(group, method) for method in CURVE if method.name in group.cells]
-    if curve:
-        axes.plot(*zip(*curve, strict=True), color="C3", label="Dist Loss, INV, over lambda")
+    for methods, color, label in (
+        (CURVE, "C3", "Dist Loss, INV, over lambda"),
+        (FRONT, "C1", "front: L1 on many and few alone"),
+    ):
+        curve = [point(group, method) for method in methods if method.name in group.cells]
+        if curve:
+            axes.plot(*zip(*curve, strict=True), color=color, label=label)
     for i, method in enumerate(group.methods, start=1):
-        x, y = _point(group, method)
-        color = "C3" if "dist" in method.name else "C2" if method.is_control else "C0"
+        x, y = point(group, method)
+        color = _color(method)
         axes.plot(x, y, _MARKERS[method.stage], color=color, label=f"{i} {method.title}", linestyle="none")
         axes.annotate(str(i), (x, y), xytext=(4, 3), textcoords="offset points", fontsize=8)
     _name_axes(axes, "many-shot MAE, mmol/L", "few-shot MAE, mmol/L")
@@ -118,7 +122,15 @@ def _shown(group: Group) -> Sequence[Method]:
     return (BACKBONE, QUANTILE_MAP, sqinv, dist)
 
 
-def _point(group: Group, method: Method) -> tuple[float, float]:
+def _color(method: Method) -> str:
+    by_name = {"dist": "C3", "front": "C1"}
+    return next(
+        (c for start, c in by_name.items() if method.name.startswith(start)), "C2" if method.is_control else "C0"
+    )
+
+
+def point(group: Group, method: Method) -> tuple[float, float]:
+    """Many- and few-shot MAE, means over seeds."""
     return group.spread(method.name, "mae_many").mean, group.spread(method.name, "mae_few").mean
 
 

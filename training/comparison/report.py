@@ -12,10 +12,11 @@ import numpy as np
 from ecg_ka.estimate import DISCLAIMER
 from ecg_ka.network import PotassiumNet, n_parameters
 from training.comparison.gain import RESAMPLES, interval, statement
-from training.comparison.methods import BACKBONE, DIST, DIST_WHOLE, PAPER, QUANTILE_MAP
+from training.comparison.methods import BACKBONE, QUANTILE_MAP
 from training.comparison.plan import NETWORK, CompareConfig
 from training.comparison.plots import draw
 from training.comparison.results import ALARMS, LEAST_AUROC, Group, Spread, refuse_weak_backbones
+from training.comparison.tradeoff import verdict
 from training.config import to_json
 from training.files import write_atomically
 from training.markdown import table
@@ -85,6 +86,8 @@ def page(config: CompareConfig, groups: Sequence[Group], pictures: dict[str, lis
         "by `training/runs/compare.sh`; every sentence with a figure is computed.",
         "## What Dist Loss buys over the free quantile mapping",
         *(_gain(group) for group in groups),
+        "## A quarter less few-shot error at a quarter more many-shot error?",
+        *(verdict(group) for group in groups),
         "## How it was made",
         _setup(config),
         *(_section(group, pictures[group.name]) for group in groups),
@@ -93,8 +96,7 @@ def page(config: CompareConfig, groups: Sequence[Group], pictures: dict[str, lis
 
 
 def _gain(group: Group) -> str:
-    titles = {m.name: m.title for m in (*DIST, DIST_WHOLE)}
-    main = PAPER if PAPER.name in group.gains else DIST_WHOLE
+    titles, main = {m.name: m.title for m in group.asked}, group.asked[0]
     rows = []
     for name, found in group.gains.items():
         cells = [f"{interval(d)}; seeds {Spread.of(d.by_seed).sd:.3f}" for d in found.values()]

@@ -12,7 +12,7 @@ import numpy as np
 from ecg_ka.uncertainty import Regions
 from training.comparison.cells import Cell
 from training.comparison.gain import Difference, differences
-from training.comparison.methods import DIST, DIST_WHOLE, QUANTILE_MAP, Method
+from training.comparison.methods import BACKBONE, QUANTILE_MAP, Method
 from training.metrics import alarm_metrics, regression_metrics
 
 LEAST_AUROC = 0.80
@@ -35,12 +35,16 @@ class Spread(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """One table: the cells of one prior and tier by method name, each a list over the same seeds."""
+    """One table: the cells of one prior and tier by method name, each a list over the same seeds.
+
+    ``asked`` are the methods of which it is asked what they gain over the quantile mapping, the main one first.
+    """
 
     name: str
     title: str
     prior: str
     methods: Sequence[Method]
+    asked: Sequence[Method]
     cells: dict[str, list[Cell]]
 
     @cached_property
@@ -54,9 +58,14 @@ class Group:
 
     @cached_property
     def gains(self) -> dict[str, dict[str, Difference]]:
-        """What every Dist Loss of this group gains over the quantile mapping, by method name and measure."""
+        """What the methods asked about gain over the quantile mapping, by method name and measure."""
         free = self.cells[QUANTILE_MAP.name]
-        return {m.name: differences(self.cells[m.name], free) for m in (*DIST, DIST_WHOLE) if m.name in self.cells}
+        return {m.name: differences(self.cells[m.name], free) for m in self.asked}
+
+    def change(self, method: str, measure: str) -> float:
+        """Share by which a measure lies above that of the L1 backbone, mean over seeds."""
+        pairs = zip(self.measures[method], self.measures[BACKBONE.name], strict=True)
+        return float(np.mean([ours[measure] / plain[measure] - 1 for ours, plain in pairs]))
 
 
 def measures(cell: Cell) -> dict[str, float]:
