@@ -112,7 +112,10 @@ def _setup(config: CompareConfig) -> str:
 ({n_parameters(PotassiumNet(NETWORK)):,} parameters, 8 leads, 125 Hz), {c.epochs} epochs in batches of {c.batch_size},
 AdamW with a one-cycle schedule to {c.learning_rate:g}; the last epoch counts, none is chosen. Heads go on from the head
 of the L1 backbone on its stored features (each training ECG as it is and augmented), {c.head_epochs} epochs in batches
-of {c.head_batch_size}, rate {c.head_learning_rate:g}.
+of {c.head_batch_size}, rate {c.head_learning_rate:g}; those on the features of several networks start anew. An enriched
+cohort has as many patients, half of them from the prior and half flat on 2-8 mmol/L; only features are trained on it.
+"Few-shot share a": weights with which the loss is (1 - a) many-shot + a few-shot loss; L1 with them, over a, draws the
+front that no head on the same features can pass on its training set.
 
 Controls: the estimates of the backbone mapped to the quantiles, or stretched to mean and SD, of the training labels
 (fitted on the calibration split); 1 - CCC; square-root inverse weights. A monotone mapping cannot change an AUROC,
@@ -123,8 +126,8 @@ Differences are paired, with 95 % intervals from {RESAMPLES:,} bootstrap resampl
 leaves out 0 and every seed has the same sign; that of balanced MAE is somewhat too narrow, because some labels have one
 patient alone. Errors in mmol/L, mean ± SD over seeds; many 3.6-4.6,
 median 3.2-3.6 and 4.6-5.3, few below 3.2 and above 5.3. Balanced: mean over labels in steps of 0.1. W1: distance of the
-distributions of estimates and labels. Steps are timed where they ran, one after the other; end to end and head have
-steps of different size. Had the mean AUROC of the L1 backbones of a table at K >= 5.5 been below
+distributions of estimates and labels. Steps are timed where they ran, in processes of one thread side by side; end to
+end and head have steps of different size. Had the mean AUROC of the L1 backbones of a table at K >= 5.5 been below
 {LEAST_AUROC:.2f}, there would be no page."""
 
 
