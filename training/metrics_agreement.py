@@ -38,10 +38,14 @@ def agreement(labels: Floats, estimates: Floats) -> Agreement:
     t = float(stats.t.ppf(0.975, n - 1))
     half = t * sd / np.sqrt(n)
     half_of_limit = t * sd * np.sqrt(1 / n + 1.96**2 / (2 * (n - 1)))
-    limits = [Measured(x, x - half_of_limit, x + half_of_limit) for x in (bias - 1.96 * sd, bias + 1.96 * sd)]
-    mean = (estimates + labels) / 2
+    low, high = bias - 1.96 * sd, bias + 1.96 * sd
     return Agreement(
-        Measured(bias, bias - half, bias + half), sd, *limits, slope(mean, difference), slope(labels, difference)
+        Measured(bias, bias - half, bias + half),
+        sd,
+        Measured(low, low - half_of_limit, low + half_of_limit),
+        Measured(high, high - half_of_limit, high + half_of_limit),
+        slope((estimates + labels) / 2, difference),
+        slope(labels, difference),
     )
 
 

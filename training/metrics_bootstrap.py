@@ -71,10 +71,10 @@ def share(n_yes: int, n: int) -> Measured:
 
 def mean_of(values: Floats) -> Statistic:
     """The statistic that is the mean of values (n, k), of the ECGs that a resample holds."""
-    return lambda counts: np.asarray(divided(counts @ values, counts.sum(axis=1, keepdims=True)))
+    return lambda counts: divided(counts @ values, counts.sum(axis=1, keepdims=True))
 
 
 def divided(above: Floats, below: Floats) -> Floats:
     """Their ratio, NaN where there is nothing to divide by."""
     above, below = np.broadcast_arrays(above, below)
-    return np.divide(above, below, out=np.full(above.shape, np.nan), where=below != 0)
+    return np.asarray(np.divide(above, below, out=np.full(above.shape, np.nan), where=below != 0))

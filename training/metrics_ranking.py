@@ -45,7 +45,7 @@ class Ranking:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Curve:
-    """``true_alarms`` and ``false_alarms`` (b, g), at least one cut-off, from the highest down to one that all reach."""
+    """``true_alarms`` and ``false_alarms`` (b, g), g >= 1, from the highest cut-off down to one that all reach."""
 
     true_alarms: Floats
     false_alarms: Floats

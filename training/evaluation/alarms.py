@@ -78,7 +78,9 @@ def _ranking(event: NDArray[np.bool_], scores: Floats) -> Statistic:
     return values
 
 
-def auroc_of(event: NDArray[np.bool_], scores: Floats, patients: NDArray[np.int64], options: MeasureOptions) -> Measured:
+def auroc_of(
+    event: NDArray[np.bool_], scores: Floats, patients: NDArray[np.int64], options: MeasureOptions
+) -> Measured:
     """AUROC alone, for a small group; NaN without both kinds of ECG."""
     if not 0 < event.sum() < len(event):
         return _NOTHING

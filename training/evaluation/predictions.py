@@ -87,12 +87,15 @@ def joined(
 def _outputs(estimator: Estimator, cohort: Cohort, rows: NDArray[np.int64]) -> Floats:
     """Estimate and spread (n, 2)."""
     progress = Progress("estimating", len(rows))
-    outputs = []
+    outputs: list[tuple[float, float]] = []
     for start in range(0, len(rows), _CHUNK):
-        for signal_mv in cohort.signal_mv(rows[start : start + _CHUNK]):
-            outputs.append(estimator.infer(ModelInput(signal_mv, (signal_mv != 0).any(axis=1), frozenset())))
+        outputs += [estimator.infer(_input(signal_mv)) for signal_mv in cohort.signal_mv(rows[start : start + _CHUNK])]
         progress.step(len(rows[start : start + _CHUNK]))
     return np.array(outputs)
+
+
+def _input(signal_mv: NDArray[np.float32]) -> ModelInput:
+    return ModelInput(signal_mv=signal_mv, lead_mask=(signal_mv != 0).any(axis=1), flags=frozenset())
 
 
 def probability_name(comparator: str, threshold_mmol_l: float) -> str:

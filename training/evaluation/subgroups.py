@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,7 @@ def parts(name: str, column: NDArray[Any]) -> Parts:
 
 
 def _is_absent(value: object) -> bool:
-    return value is None or value == "" or value != value  # noqa: PLR0124  NaN is the one value unlike itself
+    return value is None or value == "" or value != value
 
 
 def _levels(name: str, values: NDArray[np.str_]) -> Parts:
@@ -86,7 +87,7 @@ def _levels(name: str, values: NDArray[np.str_]) -> Parts:
 def _ranges(values: NDArray[np.float64], edges: tuple[float, ...]) -> Parts:
     edges = tuple(dict.fromkeys(float(edge) for edge in edges))
     where = np.where(np.isnan(values), -1, np.searchsorted(edges, values, side="right"))
-    between = [f"{low:.4g} to < {high:.4g}" for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    between = [f"{low:.4g} to < {high:.4g}" for low, high in pairwise(edges)]
     titles = [f"< {edges[0]:.4g}", *between, f">= {edges[-1]:.4g}"]
     found = [(title, where == i) for i, title in enumerate(titles)]
     return [*found, *([(_NOT_STATED, where == -1)] if (where == -1).any() else [])]
