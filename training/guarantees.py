@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_ka.estimate import BANDS_ALPHA, Band, Category
+from ecg_ka.estimate import BANDS_ALPHA, Band, Category, Interval
 from ecg_ka.uncertainty import Calibration, Pairs, Regions, band_index
 from ecg_ka.uncertainty.scores import HIGH_MMOL_L
-from training.answers import LEVEL, Answers, answers_for, holds
 from training.metrics import Floats
+from training.metrics_agreement import holds
+
+LEVEL = 0.9
 
 REGION_NAMES = ("few_low", "median_low", "many", "median_high", "few_high")
 
@@ -21,29 +23,33 @@ Mask = NDArray[np.bool_]
 def guarantees(test: Pairs, calibration: Calibration) -> dict[str, Any]:
     """``intervals``, ``intervals_label_conditional``, ``bands`` and ``alarms`` in plain JSON types, from ECGs that
     the calibration never saw. Shares of nothing are None."""
-    return held(test.labels, answers_for(test, calibration), calibration)
-
-
-def held(labels: Floats, answers: Answers, calibration: Calibration) -> dict[str, Any]:
-    """The same from answers that are there already."""
+    labels = test.labels
+    pairs = [(float(e), float(s)) for e, s in zip(test.estimates, test.spreads, strict=True)]
+    predicted = [calibration.distribution.predict(*pair) for pair in pairs]
+    by_label = calibration.label_conditional
+    categories = np.array([calibration.operating_points.category(p) for p in predicted])
     groups = _groups(labels, calibration.distribution.regions)
-    points = calibration.operating_points
-    raised = {c: answers.categories == c.value for c in Category}
+    medians = np.array([p.median() for p in predicted])
     return {
         "intervals": {
-            **_intervals(labels, answers.intervals, groups),
-            "mae_of_calibrated_median": float(np.abs(answers.medians - labels).mean()),
-            "mean_p_at_least_5_5": float(answers.p(">=", HIGH_MMOL_L).mean()),
+            **_intervals(labels, [p.interval(LEVEL) for p in predicted], groups),
+            "mae_of_calibrated_median": float(np.abs(medians - labels).mean()),
+            "mean_p_at_least_5_5": float(np.mean([p.p_at_least(HIGH_MMOL_L) for p in predicted])),
             "share_at_least_5_5": float(groups[Band.FROM_5_5].mean()),
         },
-        "intervals_label_conditional": _intervals(labels, answers.intervals_label_conditional, groups),
-        "bands": _bands(labels, answers.bands),
+        "intervals_label_conditional": _intervals(labels, [by_label.interval(e, LEVEL) for e, _ in pairs], groups),
+        "bands": _bands(labels, [by_label.bands(*pair) for pair in pairs]),
         "alarms": {
-            name.value: _alarm(raised[name], groups[band], operating_point)
-            for name, band, operating_point in (
-                (Category.ALARM_5_5_AND_ABOVE, Band.FROM_5_5, points.at_least_5_5),
-                (Category.ALARM_BELOW_3_5, Band.BELOW_3_5, points.below_3_5),
-            )
+            Category.ALARM_5_5_AND_ABOVE.value: _alarm(
+                categories == Category.ALARM_5_5_AND_ABOVE,
+                groups[Band.FROM_5_5],
+                calibration.operating_points.at_least_5_5,
+            ),
+            Category.ALARM_BELOW_3_5.value: _alarm(
+                categories == Category.ALARM_BELOW_3_5,
+                groups[Band.BELOW_3_5],
+                calibration.operating_points.below_3_5,
+            ),
         },
     }
 
@@ -58,7 +64,8 @@ def _groups(labels: Floats, regions: Regions) -> dict[str, Mask]:
     }
 
 
-def _intervals(labels: Floats, ends: Floats, groups: dict[str, Mask]) -> dict[str, Any]:
+def _intervals(labels: Floats, intervals: list[Interval], groups: dict[str, Mask]) -> dict[str, Any]:
+    ends = np.array([(i.lower, i.upper) for i in intervals])
     covered, widths = holds(labels, ends), ends[:, 1] - ends[:, 0]
     by_true_value = {
         name: {"n": int(of.sum()), "coverage": _mean(covered[of]), "mean_width": _mean(widths[of])}
@@ -67,7 +74,8 @@ def _intervals(labels: Floats, ends: Floats, groups: dict[str, Mask]) -> dict[st
     return {"level": LEVEL, "by_true_value": by_true_value}
 
 
-def _bands(labels: Floats, kept: Mask) -> dict[str, Any]:
+def _bands(labels: Floats, sets: list[tuple[Band, ...]]) -> dict[str, Any]:
+    kept = np.array([[band in found for band in Band] for found in sets])
     true_band = band_index(labels)
     by_true_band = {
         band.value: {

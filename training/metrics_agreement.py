@@ -11,6 +11,7 @@ from scipy import stats
 from training.metrics import Floats
 from training.metrics_bootstrap import Measured, Statistic, divided, share
 
+_ROUNDING = 1e-6
 _NOTHING = Measured(float("nan"), float("nan"), float("nan"))
 
 
@@ -79,9 +80,16 @@ class Coverage(NamedTuple):
     mean_width: float
 
 
-def coverage(holds: NDArray[np.bool_], widths: Floats) -> Coverage:
-    """Of the intervals of one group (m,)."""
-    return Coverage(len(holds), share(int(holds.sum()), len(holds)), float(widths.mean()) if len(widths) else np.nan)
+def holds(labels: Floats, ends: Floats) -> NDArray[np.bool_]:
+    """Which intervals (n, 2) hold their label (n,); labels come in steps of 0.1, so the last bit of a float decides
+    nothing."""
+    return np.asarray((ends[:, 0] <= labels + _ROUNDING) & (labels <= ends[:, 1] + _ROUNDING))
+
+
+def coverage(labels: Floats, ends: Floats) -> Coverage:
+    """Of the intervals (m, 2) of one group with labels (m,)."""
+    width = float((ends[:, 1] - ends[:, 0]).mean()) if len(labels) else float("nan")
+    return Coverage(len(labels), share(int(holds(labels, ends).sum()), len(labels)), width)
 
 
 def risk_coverage(errors: Floats, doubts: Floats, kept: Floats) -> Floats:

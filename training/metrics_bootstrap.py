@@ -56,6 +56,8 @@ def _percentiles(value: float, drawn: Floats) -> Measured:
     if np.isnan(value) or len(defined) < LEAST_DEFINED * len(drawn):
         return Measured(value, float("nan"), float("nan"))
     lower, upper = np.quantile(defined, [0.025, 0.975])
+    if lower == upper:  # resamples that all agree, as when every event was found, make nothing certain
+        return Measured(value, float("nan"), float("nan"))
     return Measured(value, float(lower), float(upper))
 
 

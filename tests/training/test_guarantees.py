@@ -7,9 +7,8 @@ import pytest
 
 from ecg_ka.uncertainty import Calibration, Pairs, Regions
 from tests.ecg_ka.test_label_conditional import drawn
-from training.answers import LEVEL
 from training.card import _bands, _category_alarms, _intervals
-from training.guarantees import guarantees
+from training.guarantees import LEVEL, guarantees
 
 MADE = Calibration.fit(Pairs(*drawn(2000, 0)), Regions())
 

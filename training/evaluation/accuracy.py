@@ -13,7 +13,7 @@ from training.evaluation.predictions import Predictions
 from training.guarantees import REGION_NAMES
 from training.metrics import SHOTS, Floats, regression_metrics
 from training.metrics_agreement import agreement, slope, spread_ratio
-from training.metrics_bootstrap import Measured, bootstrap, mean_of
+from training.metrics_bootstrap import bootstrap, mean_of
 
 BAND_EDGES_MMOL_L = (3.0, 3.5, 5.5, 6.0, 6.5)
 BAND_NAMES = ("< 3.0", "3.0-3.4", "3.5-5.4", "5.5-5.9", "6.0-6.4", ">= 6.5")
@@ -74,7 +74,7 @@ def _part(p: Predictions, members: NDArray[np.bool_], options: MeasureOptions) -
     """Errors of one group, beside those of the constants that are best for all ECGs."""
     labels, error, of_median = (x[members] for x in (p.labels, p.estimates - p.labels, p.answers.medians - p.labels))
     columns = np.column_stack([np.abs(error), error, np.abs(of_median)])
-    mae, bias, mae_of_median = _measured(columns, p.patients[members], options)
+    mae, bias, mae_of_median = bootstrap(mean_of(columns), p.patients[members], options.resamples, options.seed)
     return {
         "n": len(labels),
         "sd_labels": labels.std() if len(labels) else None,
@@ -85,9 +85,3 @@ def _part(p: Predictions, members: NDArray[np.bool_], options: MeasureOptions) -
         "mae_of_the_mean": np.abs(labels - p.labels.mean()).mean() if len(labels) else None,
         "sd_ratio": p.estimates[members].std() / labels.std() if len(labels) > 1 and labels.std() > 0 else None,
     }
-
-
-def _measured(columns: Floats, patients: NDArray[np.int64], options: MeasureOptions) -> list[Measured]:
-    if len(columns) == 1:  # the resamples of one patient are all the same
-        return [Measured(float(value), float("nan"), float("nan")) for value in columns[0]]
-    return bootstrap(mean_of(columns), patients, options.resamples, options.seed)

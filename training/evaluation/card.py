@@ -6,7 +6,7 @@ from typing import Any
 
 from ecg_ka.bundle import Bundle
 from training.card import model_card
-from training.evaluation.html import count, measured, number
+from training.evaluation.html import count, event, measured, number
 from training.markdown import table
 
 
@@ -35,7 +35,7 @@ def _errors(report: dict[str, Any]) -> str:
 
 def _ranking(report: dict[str, Any]) -> str:
     rows = [
-        [f"K {name}", count(m["n_events"]), measured(m["estimate"]["auroc"]), measured(m["estimate"]["auprc"])]
+        [event(name), count(m["n_events"]), measured(m["estimate"]["auroc"]), measured(m["estimate"]["auprc"])]
         for name, m in report["alarms"]["ranking"].items()
     ]
     return table(["", "ECGs", "AUROC of the estimate (95 % interval)", "AUPRC"], rows)

@@ -10,8 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, LogNorm, to_rgba
 from matplotlib.figure import Figure
 
+from training.evaluation.html import event as words_for
 from training.evaluation.predictions import Predictions
 from training.evaluation.svg import BLUE, GREEN, INK, ORANGE, PURPLE, RED, RULE, SOFT, panels
+from training.evaluation.tables import covariate
 from training.metrics import Floats, has_event
 from training.metrics_ranking import Ranking
 
@@ -83,7 +85,7 @@ def roc_and_precision(p: Predictions) -> Figure:
             continue
         curve = Ranking.of(event, p.estimates if comparator == ">=" else -p.estimates).curve(np.ones((1, len(event))))
         false, true = 1 - curve.specificity[0], curve.sensitivity[0]
-        axes[0].plot([0, *false], [0, *true], color=colour, label=f"K {comparator} {threshold}")
+        axes[0].plot([0, *false], [0, *true], color=colour, label=words_for(name))
         axes[1].plot(true, curve.true_alarms[0] / (curve.true_alarms + curve.false_alarms)[0], color=colour)
         axes[1].axhline(event.mean(), color=colour, linewidth=0.8, linestyle=":")
     axes[0].plot([0, 1], [0, 1], color=SOFT, linewidth=0.8, linestyle=":")
@@ -107,7 +109,7 @@ def decision_curves(report: dict[str, Any]) -> Figure:
         ax.axhline(0, color=INK, linewidth=0.9, label="test nobody on account of the ECG")
         top = max(float(np.nanmax(upper)), 0.001)
         ax.set(xlabel="threshold probability, %", ylabel="net benefit", ylim=(-0.35 * top, 1.1 * top))
-        ax.set_title(_event_words(name))
+        ax.set_title(f"{words_for(name)} mmol/L")
     axes[0].legend(loc="upper right")
     return figure
 
@@ -122,9 +124,11 @@ def reliability_diagrams(report: dict[str, Any]) -> Figure:
         value, lower, upper = (_column([b["observed"] for b in bins], key) for key in ("value", "lower", "upper"))
         ax.errorbar(x, value, [value - lower, upper - value], fmt="o", color=BLUE, markersize=4, linewidth=1.1)
         top = 1.05 * max(float(np.nanmax(upper)), float(x.max()))
+        ax.set_xscale("function", functions=(_root, np.square))
+        ax.set_yscale("function", functions=(_root, np.square))
         ax.plot([0, top], [0, top], color=INK, linewidth=0.9, linestyle="--")
         ax.set(xlabel="mean probability", ylabel="observed share", xlim=(0, top), ylim=(0, top))
-        ax.set_title(_event_words(name))
+        ax.set_title(f"{words_for(name)} mmol/L")
         ax.set_aspect("equal")
     return figure
 
@@ -144,7 +148,8 @@ def coverages(report: dict[str, Any]) -> Figure:
         ax.axhline(report["intervals"]["level"], color=INK, linewidth=0.9, linestyle="--")
         ax.set_xticks(range(len(names)), [name.replace("_", ",\n") for name in names])
         ax.set(ylabel="share that holds the label", title=key.replace("by_", "by ").replace("_", " "))
-        ax.set_ylim(top=1.02)
+        ax.set_ylim(bottom=min(ax.get_ylim()[0], axes[0].get_ylim()[0]), top=1.02)
+    axes[0].set_ylim(axes[1].get_ylim())
     axes[0].legend(loc="lower center")
     return figure
 
@@ -168,7 +173,7 @@ def risk_coverage(report: dict[str, Any]) -> Figure:
 def forest(report: dict[str, Any]) -> Figure:
     """Every subgroup: MAE beside its own median predictor, AUROC for high and low potassium."""
     rows = [
-        (f"{name.replace('_', ' ')}: {level}" + f"  (n = {found['n']:,})", found)
+        (f"{covariate(name)}: {level}  (n = {found['n']:,})", found)
         for name, groups in report["subgroups"]["by_covariate"].items()
         for level, found in groups.items()
         if not found["is_too_small"]
@@ -180,7 +185,11 @@ def forest(report: dict[str, Any]) -> Figure:
     axes[0].plot([m["mae_of_the_median"] for m in measured], y, "|", color=RED, markersize=9, markeredgewidth=1.6)
     _dots(axes[1], [m["auroc"][">=5.5"] for m in measured], y, ORANGE)
     _dots(axes[2], [m["auroc"]["<3.5"] for m in measured], y, PURPLE)
-    for ax, title in zip(axes, ("MAE, mmol/L (red: own median)", "AUROC, K >= 5.5", "AUROC, K < 3.5"), strict=True):
+    for ax, title in zip(
+        axes,
+        ("MAE, mmol/L (red: own median)", f"AUROC, {words_for('>=5.5')}", f"AUROC, {words_for('<3.5')}"),
+        strict=True,
+    ):
         ax.set_yticks(y, [title for title, _ in rows] if ax is axes[0] else [""] * len(rows))
         ax.set_title(title)
         ax.set_ylim(-0.8, len(rows) - 0.2)
@@ -195,6 +204,10 @@ def _dots(ax: Axes, found: Sequence[dict[str, float | None] | None], y: Floats, 
     given = [({} if f is None else f) for f in found]
     value, lower, upper = (_column(given, key) for key in _ENDS)
     ax.errorbar(value, y, xerr=[value - lower, upper - value], fmt="o", color=colour, markersize=4, linewidth=1.1)
+
+
+def _root(p: Floats) -> Floats:
+    return np.sqrt(np.maximum(p, 0))
 
 
 def _column(found: Sequence[dict[str, Any]], key: str) -> Floats:
@@ -215,7 +228,3 @@ def _regions(ax: Axes, report: dict[str, Any]) -> None:
 def _ends(*values: Floats) -> tuple[float, float]:
     everything = np.concatenate(values)
     return float(np.floor(everything.min() * 2) / 2), float(np.ceil(everything.max() * 2) / 2)
-
-
-def _event_words(name: str) -> str:
-    return f"K {name[:-3]} {name[-3:]} mmol/L"

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+_DENSE = 6  # columns: in more than these, intervals stand below their values
+
 MISSING = "\N{EN DASH}"
 
 
@@ -13,14 +15,22 @@ def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]], note
     """A table whose first column is words and whose others are figures."""
     columns = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
     lines = [
-        "<tr>" + f'<th scope="row">{escape(first)}</th>' + "".join(f"<td>{escape(c)}</td>" for c in rest) + "</tr>"
-        for first, *rest in rows
+        "<tr>" + f'<th scope="row">{escape(first)}</th>' + "".join(map(_cell, rest)) + "</tr>" for first, *rest in rows
     ]
+    kind = "dense" if len(head) > _DENSE else "wide"
     below = f'<p class="note">{escape(note)}</p>' if note else ""
     return (
-        f'<div class="table"><table><caption>{escape(caption)}</caption><thead><tr>{columns}</tr></thead>'
+        f'<div class="table"><table class="{kind}"><caption>{escape(caption)}</caption>'
+        f"<thead><tr>{columns}</tr></thead>"
         f"<tbody>{''.join(lines)}</tbody></table>{below}</div>"
     )
+
+
+def _cell(text: str) -> str:
+    """An interval in brackets is set apart from its value; in a table of many columns it gets a line of its own."""
+    value, bracket, interval = text.partition(" (")
+    inner = escape(value) + (f' <span class="ci">({escape(interval)}</span>' if bracket else "")
+    return f"<td>{inner}</td>"
 
 
 def figure(svg: str, caption: str) -> str:
@@ -47,6 +57,12 @@ def number(value: float | None, digits: int = 3) -> str:
 def count(value: int | None) -> str:
     """A whole number."""
     return MISSING if value is None else f"{value:,}"
+
+
+def event(name: str) -> str:
+    """``>=5.5`` in words."""
+    sign = "<" if name.startswith("<") else "\N{GREATER-THAN OR EQUAL TO}"
+    return f"K {sign} {name.lstrip('<>=')}"
 
 
 def measured(found: dict[str, Any] | None, digits: int = 3) -> str:

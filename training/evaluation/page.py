@@ -10,8 +10,8 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from training.evaluation import figures, tables
-from training.evaluation.html import count, figure, number, paragraph, section
+from training.evaluation import alarm_tables, figures, tables
+from training.evaluation.html import count, event, figure, number, paragraph, section
 from training.evaluation.predictions import Predictions
 from training.evaluation.svg import inline, style
 
@@ -43,17 +43,17 @@ def _head(report: Report) -> str:
     words = [about["notice"]]
     if about["is_simulated"]:
         words.insert(0, "DEMO_MODEL: model or cohort is simulated. " + about["simulated_notice"])
-    notice = "".join(f"<p>{escape(w)}</p>" for w in words)
+    notice = "".join(f"<p><strong>{escape(w)}</strong></p>" for w in words)
     whole, ranking = report["accuracy"]["estimate"], report["alarms"]["ranking"]
     shown = {
         "patients, one ECG each": count(labels["n"]),
         f"MAE, mmol/L; predicting the median for everyone {number(labels['mae_of_the_median'])}, the mean "
         f"{number(labels['mae_of_the_mean'])}": number(whole["mae"]),
         "SD of the labels, mmol/L": number(labels["sd"]),
-        f"AUROC, K >= 5.5 ({count(ranking['>=5.5']['n_events'])} ECGs)": number(
+        f"AUROC, {event('>=5.5')} ({count(ranking['>=5.5']['n_events'])} ECGs)": number(
             ranking[">=5.5"]["estimate"]["auroc"]["value"]
         ),
-        f"AUROC, K < 3.5 ({count(ranking['<3.5']['n_events'])} ECGs)": number(
+        f"AUROC, {event('<3.5')} ({count(ranking['<3.5']['n_events'])} ECGs)": number(
             ranking["<3.5"]["estimate"]["auroc"]["value"]
         ),
     }
@@ -130,7 +130,7 @@ def _ranking(report: Report, p: Predictions) -> str:
         figures.roc_and_precision(p),
         "ROC and precision-recall curves of the estimate. Dotted: a score that says nothing.",
     )
-    return section("Discrimination", tables.ranking(report), picture, *tables.fixed_points(report))
+    return section("Discrimination", alarm_tables.ranking(report), picture, *alarm_tables.fixed_points(report))
 
 
 def _predictive(report: Report, _: Predictions) -> str:
@@ -140,7 +140,7 @@ def _predictive(report: Report, _: Predictions) -> str:
         "sensitivity and specificity to stay the same). A high negative predictive value may follow from a low "
         "prevalence alone, and no alarm places potassium in no range."
     )
-    return section("Predictive values", paragraph(words), *tables.predictive_values(report))
+    return section("Predictive values", paragraph(words), *alarm_tables.predictive_values(report))
 
 
 def _decisions(report: Report, _: Predictions) -> str:
@@ -152,7 +152,7 @@ def _decisions(report: Report, _: Predictions) -> str:
         "now where the calibrated probability reaches the threshold, with 95 % interval, against testing everybody and "
         "testing nobody on account of the ECG. At a threshold of 5 % one true alarm is worth 19 false ones.",
     )
-    return section("Decision curves", picture, tables.decisions(report))
+    return section("Decision curves", picture, alarm_tables.decisions(report))
 
 
 def _probabilities(report: Report, _: Predictions) -> str:
@@ -161,9 +161,11 @@ def _probabilities(report: Report, _: Predictions) -> str:
         "reliability",
         figures.reliability_diagrams(report),
         "Reliability of the calibrated probabilities in up to ten bins of equal number, with 95 % intervals (Wilson). "
-        "Dashed: perfect calibration.",
+        "Dashed: perfect calibration. The axes are square roots, so that small probabilities can be told apart.",
     )
-    return section("Calibration of the probabilities", picture, tables.probabilities(report), tables.among_high(report))
+    return section(
+        "Calibration of the probabilities", picture, alarm_tables.probabilities(report), alarm_tables.among_high(report)
+    )
 
 
 def _intervals(report: Report, _: Predictions) -> str:
@@ -174,7 +176,7 @@ def _intervals(report: Report, _: Predictions) -> str:
         f"Share of the intervals at level {report['intervals']['level']:g} (dashed) that hold the laboratory value, "
         "with 95 % intervals (Wilson), by the region of the true value and by that of the estimate.",
     )
-    return section("Intervals", picture, *tables.intervals(report), tables.bands(report))
+    return section("Intervals", picture, *alarm_tables.intervals(report), alarm_tables.bands(report))
 
 
 def _risk(report: Report, _: Predictions) -> str:

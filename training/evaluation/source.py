@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from training.cohort import Cohort, Split
 
-_NO_COVARIATES = ("patient", "split", "potassium_mmol_l")
+_NO_COVARIATES = ("patient", "split", "potassium_mmol_l", "ecg_time", "lab_time", "ecg_sha256")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ LEAST = 50
 LEAST_EVENTS = 10  # on either side, for an AUROC
 
 MOST_LEVELS = 12
+"""Distinct values, words or whole numbers, that stand for themselves."""
 
 EXPECTED = {
     "sex": ("male", "sex", "gender"),
@@ -36,7 +37,6 @@ EDGES = {"age_years": (40, 60, 80), "age": (40, 60, 80), "gap_min": (-30, 0, 30)
 
 _LEVELS = {"male": {"True": "male", "False": "female"}}
 _NOT_STATED = "not stated"
-_CATEGORICAL_UP_TO = 6  # distinct values of a whole number, which then stand for themselves
 
 Parts = list[tuple[str, NDArray[np.bool_]]]
 
@@ -48,7 +48,7 @@ def subgroups(p: Predictions, options: MeasureOptions) -> dict[str, Any]:
     groups = {name: parts(name, p.covariates[name]) for name in names}
     return {
         "least_ecgs": LEAST,
-        "not_recorded": [title for title, known in EXPECTED.items() if not set(known) & set(names)],
+        "not_recorded": [title for title, known in EXPECTED.items() if not any(groups.get(name) for name in known)],
         "not_grouped": [name for name, found in groups.items() if not found],
         "by_covariate": {
             name: {level: _measured(p, members, options) for level, members in found}
@@ -67,7 +67,7 @@ def parts(name: str, column: NDArray[Any]) -> Parts:
         return []
     values = column.astype(np.float64)
     distinct = np.unique(values[~np.isnan(values)])
-    if len(distinct) <= _CATEGORICAL_UP_TO and (distinct == np.rint(distinct)).all():
+    if len(distinct) <= MOST_LEVELS and (distinct == np.rint(distinct)).all():
         return _levels(name, np.array([_NOT_STATED if np.isnan(v) else f"{v:g}" for v in values]))
     return _ranges(values, EDGES[name] if name in EDGES else tuple(np.nanquantile(values, [0.25, 0.5, 0.75])))
 
@@ -78,7 +78,7 @@ def _is_absent(value: object) -> bool:
 
 def _levels(name: str, values: NDArray[np.str_]) -> Parts:
     levels = sorted(set(values.tolist()), key=lambda level: (level == _NOT_STATED, level))
-    if len(levels) > MOST_LEVELS:
+    if len(levels) > MOST_LEVELS or levels == [_NOT_STATED]:
         return []
     words = {"True": "yes", "False": "no"} | _LEVELS.get(name, {})
     return [(words.get(level, level), values == level) for level in levels]
@@ -87,8 +87,8 @@ def _levels(name: str, values: NDArray[np.str_]) -> Parts:
 def _ranges(values: NDArray[np.float64], edges: tuple[float, ...]) -> Parts:
     edges = tuple(dict.fromkeys(float(edge) for edge in edges))
     where = np.where(np.isnan(values), -1, np.searchsorted(edges, values, side="right"))
-    between = [f"{low:.4g} to < {high:.4g}" for low, high in pairwise(edges)]
-    titles = [f"< {edges[0]:.4g}", *between, f">= {edges[-1]:.4g}"]
+    between = [f"{low:.3g} to < {high:.3g}" for low, high in pairwise(edges)]
+    titles = [f"< {edges[0]:.3g}", *between, f">= {edges[-1]:.3g}"]
     found = [(title, where == i) for i, title in enumerate(titles)]
     return [*found, *([(_NOT_STATED, where == -1)] if (where == -1).any() else [])]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ecg_ka.uncertainty import Regions
-from training.answers import LEVEL, holds
 from training.evaluation.options import MeasureOptions
 from training.evaluation.predictions import Predictions
-from training.guarantees import REGION_NAMES
+from training.guarantees import LEVEL, REGION_NAMES
 from training.metrics import ALARMS, Floats, has_event
 from training.metrics_agreement import coverage, risk_coverage
 from training.metrics_bootstrap import bootstrap
@@ -52,16 +52,15 @@ def intervals(p: Predictions, regions: Regions) -> dict[str, Any]:
     by = {"by_true_region": regions.group(p.labels), "by_predicted_region": regions.group(p.estimates)}
     return {"level": LEVEL} | {
         kind: {
-            "all": coverage(holds(p.labels, ends), ends[:, 1] - ends[:, 0]),
+            "all": coverage(p.labels, ends),
             **{name: _coverages(p.labels, ends, groups) for name, groups in by.items()},
         }
         for kind, ends in kinds.items()
     }
 
 
-def _coverages(labels: Floats, ends: Floats, groups: Any) -> dict[str, Any]:
-    held, widths = holds(labels, ends), ends[:, 1] - ends[:, 0]
-    return {name: coverage(held[groups == g], widths[groups == g]) for g, name in enumerate(REGION_NAMES)}
+def _coverages(labels: Floats, ends: Floats, groups: NDArray[np.int64]) -> dict[str, Any]:
+    return {name: coverage(labels[groups == g], ends[groups == g]) for g, name in enumerate(REGION_NAMES)}
 
 
 def risk_coverage_curves(p: Predictions) -> dict[str, Any]:

@@ -10,15 +10,13 @@ from numpy.typing import NDArray
 from ecg_ka.estimate import Band, Interval
 from ecg_ka.estimator import THRESHOLDS
 from ecg_ka.uncertainty import Calibration, Pairs
-from ecg_ka.uncertainty.scores import ROUNDING
+from training.guarantees import LEVEL
 from training.metrics import Floats
-
-LEVEL = 0.9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answers:
-    """In the order of the ECGs, in mmol/L: ``medians`` (n,), both intervals (n, 2) at :data:`LEVEL`,
+    """In the order of the ECGs, in mmol/L: ``medians`` (n,), both intervals (n, 2) at level :data:`LEVEL`,
     ``probabilities`` (n, 5) of :data:`THRESHOLDS`, which of the three ``bands`` (n, 3) an answer names, and the names
     of their ``categories`` (n,)."""
 
@@ -48,12 +46,6 @@ def answers_for(pairs: Pairs, calibration: Calibration) -> Answers:
         np.array([[band in found for band in Band] for found in sets]),
         np.array([calibration.operating_points.category(p).value for p in predicted]),
     )
-
-
-def holds(labels: Floats, ends: Floats) -> NDArray[np.bool_]:
-    """Which intervals (n, 2) hold their label (n,); the last bit of a label that comes in steps of 0.1 decides
-    nothing."""
-    return (ends[:, 0] <= labels + ROUNDING) & (labels <= ends[:, 1] + ROUNDING)
 
 
 def _ends(intervals: list[Interval]) -> Floats:
