@@ -20,6 +20,8 @@ from training.metrics_ranking import Ranking
 _COUNTS = ListedColormap([to_rgba(BLUE, alpha) for alpha in np.linspace(0.15, 1.0, 32)])
 _EVENTS = {"<3.0": PURPLE, "<3.5": BLUE, ">=5.5": ORANGE, ">=6.0": RED, ">=6.5": GREEN}
 
+_ROOT_TICKS = (0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
+
 K_AXIS = "potassium, mmol/L"
 
 
@@ -124,8 +126,10 @@ def reliability_diagrams(report: dict[str, Any]) -> Figure:
         value, lower, upper = (_column([b["observed"] for b in bins], key) for key in ("value", "lower", "upper"))
         ax.errorbar(x, value, [value - lower, upper - value], fmt="o", color=BLUE, markersize=4, linewidth=1.1)
         top = 1.05 * max(float(np.nanmax(upper)), float(x.max()))
-        ax.set_xscale("function", functions=(_root, np.square))
-        ax.set_yscale("function", functions=(_root, np.square))
+        ticks = [tick for tick in _ROOT_TICKS if tick <= top]
+        for axis, scale in ((ax.xaxis, ax.set_xscale), (ax.yaxis, ax.set_yscale)):
+            scale("function", functions=(_root, np.square))
+            axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
         ax.plot([0, top], [0, top], color=INK, linewidth=0.9, linestyle="--")
         ax.set(xlabel="mean probability", ylabel="observed share", xlim=(0, top), ylim=(0, top))
         ax.set_title(f"{words_for(name)} mmol/L")
@@ -187,7 +191,7 @@ def forest(report: dict[str, Any]) -> Figure:
     _dots(axes[2], [m["auroc"]["<3.5"] for m in measured], y, PURPLE)
     for ax, title in zip(
         axes,
-        ("MAE, mmol/L (red: own median)", f"AUROC, {words_for('>=5.5')}", f"AUROC, {words_for('<3.5')}"),
+        ("MAE, mmol/L", f"AUROC, {words_for('>=5.5')}", f"AUROC, {words_for('<3.5')}"),
         strict=True,
     ):
         ax.set_yticks(y, [title for title, _ in rows] if ax is axes[0] else [""] * len(rows))

@@ -58,7 +58,8 @@ def splits(report: Report) -> str:
 def labels(report: Report) -> str:
     """Quantiles of the labels and the constants."""
     m = report["labels"]
-    quantiles = {f"quantile {q}": number(value, 1) for q, value in m["quantiles"].items()}
+    words = {"0 %": "least", "50 %": "median", "100 %": "greatest"}
+    quantiles = {words.get(q, q.replace(" ", "\N{NO-BREAK SPACE}")): number(v, 1) for q, v in m["quantiles"].items()}
     facts = {"mean": number(m["mean"]), "SD": number(m["sd"]), **quantiles}
     constants = {
         "ECGs": count(m["n"]),
@@ -66,7 +67,9 @@ def labels(report: Report) -> str:
         "of predicting the mean": number(m["mae_of_the_mean"]),
         **{REGIONS[name]: count(n) for name, n in m["by_region"].items()},
     }
-    return table("Potassium by the laboratory, mmol/L", ["", *facts], [["labels", *facts.values()]]) + table(
+    return table(
+        "Potassium by the laboratory, mmol/L: mean, SD, quantiles", ["", *facts], [["labels", *facts.values()]]
+    ) + table(
         "Constant predictors, mmol/L, and ECGs in each region", ["", *constants], [["labels", *constants.values()]]
     )
 
