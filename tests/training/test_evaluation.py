@@ -74,7 +74,7 @@ def column(table: pl.DataFrame, name: str) -> Floats:
     return table[name].to_numpy().astype(np.float64)
 
 
-def close(found: float | None, expected: float) -> bool:
+def close(found: float | None, expected: float | np.floating[Any]) -> bool:
     return (found is None and bool(np.isnan(expected))) or found == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
@@ -98,11 +98,8 @@ def test_regions_and_bands_follow_from_the_stored_predictions(stored: list[tuple
         labels = column(table, "potassium_mmol_l")
         error = column(table, "estimate_mmol_l") - labels
         tenths = np.rint(10 * labels)
-        bands = dict(
-            zip(
-                report["accuracy"]["by_band"], [(0, 29), (30, 34), (35, 54), (55, 59), (60, 64), (65, 200)], strict=True
-            )
-        )
+        edges = [(0, 29), (30, 34), (35, 54), (55, 59), (60, 64), (65, 200)]
+        bands = dict(zip(report["accuracy"]["by_band"], edges, strict=True))
         regions = {"few_low": (0, 31), "median_low": (32, 35), "many": (36, 46), "median_high": (47, 53)}
         regions["few_high"] = (54, 200)
         for key, places in (("by_band", bands), ("by_region", regions)):

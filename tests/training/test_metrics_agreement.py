@@ -47,7 +47,8 @@ def test_the_spread_ratio_is_that_of_the_sds() -> None:
 def test_coverage_counts_both_ends() -> None:
     ends = np.array([[3.0, 4.0], [4.0, 5.0], [4.1, 5.0]])
     found = coverage(np.array([4.0, 4.0, 4.0]), ends)
-    assert (found.n, found.coverage.value) == (3, pytest.approx(2 / 3))
+    assert found.n == 3
+    assert found.coverage.value == pytest.approx(2 / 3)
     assert found.mean_width == pytest.approx(2.9 / 3)
     assert np.isnan(coverage(np.empty(0), np.empty((0, 2))).mean_width)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy import stats
 
 from training.metrics_bootstrap import bootstrap, mean_of, patient_counts, share
@@ -26,8 +27,13 @@ def test_resampling_ecgs_would_be_too_sure_and_resampling_patients_is_not() -> N
 
 
 def test_ecgs_of_a_patient_come_and_go_together() -> None:
-    seen = []
-    bootstrap(lambda counts: seen.append(counts) or counts[:, :1], np.array([7, 3, 7, 3, 3]), 50)  # type: ignore[func-returns-value]
+    seen: list[NDArray[np.float64]] = []
+
+    def remembered(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+        seen.append(counts)
+        return counts[:, :1]
+
+    bootstrap(remembered, np.array([7, 3, 7, 3, 3]), 50)
     for counts in seen:
         np.testing.assert_array_equal(counts[:, 0], counts[:, 2])
         np.testing.assert_array_equal(counts[:, 1], counts[:, 3])

@@ -27,7 +27,7 @@ def page(report: Report, predictions: Predictions) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{css}</style></head><body>"
+        f"<title>{escape(title)}</title><style>{css}{_foot(report)}</style></head><body>"
         f'<div class="strip">{escape(_strip(report))}</div><main><h1>{escape(title)}</h1>'
         f"{_head(report)}{_contents(sections)}{''.join(sections)}</main></body></html>\n"
     )
@@ -36,6 +36,12 @@ def page(report: Report, predictions: Predictions) -> str:
 def _strip(report: Report) -> str:
     simulated = report["about"]["simulated_notice"]
     return (f"DEMO_MODEL. {simulated} " if simulated else "") + "Research use only, not a medical device."
+
+
+def _foot(report: Report) -> str:
+    """The same words at the foot of every page on paper."""
+    words = f'content: "{_strip(report)}"; font: 700 8pt sans-serif; color: #8c1d18;'
+    return f"@page {{ size: A4; margin: 14mm 14mm 18mm; @bottom-center {{ {words} }} }}"
 
 
 def _head(report: Report) -> str:

@@ -67,11 +67,11 @@ def labels(report: Report) -> str:
         "of predicting the mean": number(m["mae_of_the_mean"]),
         **{REGIONS[name]: count(n) for name, n in m["by_region"].items()},
     }
-    return table(
-        "Potassium by the laboratory, mmol/L: mean, SD, quantiles", ["", *facts], [["labels", *facts.values()]]
-    ) + table(
-        "Constant predictors, mmol/L, and ECGs in each region", ["", *constants], [["labels", *constants.values()]]
-    )
+    captions = {
+        "Potassium by the laboratory, mmol/L: mean, SD, quantiles": facts,
+        "Constant predictors, mmol/L, and ECGs in each region": constants,
+    }
+    return "".join(table(title, ["", *row], [["labels", *row.values()]]) for title, row in captions.items())
 
 
 def overall(report: Report) -> str:
