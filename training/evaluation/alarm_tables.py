@@ -21,7 +21,10 @@ def ranking(report: Report) -> str:
         for name, m in report["alarms"]["ranking"].items()
     ]
     head = ["", "ECGs", "share", "AUROC, estimate", "AUROC, probability", "AUPRC, estimate", "AUPRC, probability"]
-    note = "AUPRC of a score that says nothing: the share. Intervals: bootstrap of patients."
+    note = (
+        "AUPRC of a score that says nothing: the share. Intervals: bootstrap of patients. With fewer than 10 ECGs on "
+        "either side, values and intervals mean little, here and below."
+    )
     return table("Ranking by the estimate and by the calibrated probability (95 % interval)", head, rows, note)
 
 

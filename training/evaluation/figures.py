@@ -220,7 +220,10 @@ def _column(found: Sequence[dict[str, Any]], key: str) -> Floats:
 
 def _hexagons(figure: Figure, ax: Axes, x: Floats, y: Floats) -> None:
     drawn = ax.hexbin(x, y, gridsize=42, cmap=_COUNTS, norm=LogNorm(vmin=1), mincnt=1, linewidths=0.1)
-    bar = figure.colorbar(drawn, ax=ax, shrink=0.7, pad=0.02)
+    _, most = drawn.get_clim()
+    ticks = [tick for power in range(7) for tick in (10**power, 3 * 10**power) if tick <= most]
+    bar = figure.colorbar(drawn, ax=ax, shrink=0.7, pad=0.02, ticks=ticks, format="%d")
+    bar.minorticks_off()
     bar.set_label("ECGs")
 
 
