@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from training.evaluation.predictions import Predictions, joined, write_predictio
 from training.evaluation.report import measures
 from training.evaluation.subgroups import parts
 from training.evaluation.tripod import AUTHORS
+from training.evaluation.trust import risk_coverage_curves
 
 Floats = NDArray[np.float64]
 Report = dict[str, Any]
@@ -276,6 +278,15 @@ def test_a_cohort_of_another_signal_path_is_refused(cohort: Path, tmp_path: Path
     with pytest.raises(ValueError, match="signal path 000000000000"):
         run(EvaluateConfig(bundle=SHIPPED, cohort=tmp_path, out=tmp_path / "r"))
     assert not (tmp_path / "r").exists()
+
+
+def test_answers_are_also_kept_by_novelty_where_a_bundle_tells_it() -> None:
+    predictions = many()
+    assert "novelty" not in risk_coverage_curves(predictions)["ordered_by"]
+    error = np.abs(predictions.estimates - predictions.labels)
+    mae = risk_coverage_curves(replace(predictions, novelty=error))["ordered_by"]["novelty"]["mae"]
+    assert (np.diff(mae) > 0).all()
+    assert mae[-1] == pytest.approx(error.mean())
 
 
 def test_columns_that_group_nobody_are_named_and_left_out() -> None:

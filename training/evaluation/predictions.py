@@ -28,13 +28,15 @@ _CHUNK = 256
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictions:
     """Of n ECGs, one a patient: ``rows`` of the cohort, ``patients`` as numbers without a meaning, ``pairs`` as the
-    network gives them, ``answers`` as the calibration makes them, covariates by name."""
+    network gives them, ``answers`` as the calibration makes them, covariates by name. ``novelty`` (n,), high for ECGs unlike those of the training, is
+    None where a bundle does not tell it."""
 
     rows: NDArray[np.int64]
     patients: NDArray[np.int64]
     pairs: Pairs
     answers: Answers
     covariates: dict[str, NDArray[Any]]
+    novelty: Floats | None = None
 
     def __post_init__(self) -> None:
         if len(np.unique(self.patients)) != len(self.patients):
@@ -53,7 +55,8 @@ class Predictions:
     def doubts(self) -> dict[str, Floats]:
         """What answers can be kept or dropped by, (n,) each, high for doubtful ones."""
         ends = self.answers.intervals
-        return {"width of the interval": ends[:, 1] - ends[:, 0], "spread of the network": self.pairs.spreads}
+        known = {} if self.novelty is None else {"novelty": self.novelty}
+        return {"width of the interval": ends[:, 1] - ends[:, 0], "spread of the network": self.pairs.spreads, **known}
 
 
 def predict(estimator: Estimator, cohort: Cohort) -> Predictions:
@@ -123,6 +126,7 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
         **{probability_name(*t): a.probabilities[:, i] for i, t in enumerate(THRESHOLDS)},
         **{f"band_{band}": a.bands[:, i] for i, band in enumerate(Band)},
         "category": a.categories,
+        **({} if predictions.novelty is None else {"novelty": predictions.novelty}),
         **{f"covariate_{name}": column for name, column in predictions.covariates.items()},
     }
     buffer = io.BytesIO()
