@@ -28,8 +28,10 @@ _CHUNK = 256
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictions:
     """Of n ECGs, one a patient: ``rows`` of the cohort, ``patients`` as numbers without a meaning, ``pairs`` as the
-    network gives them, ``answers`` as the calibration makes them, covariates by name. ``novelty`` (n,), high for ECGs unlike those of the training, is
-    None where a bundle does not tell it."""
+    network gives them, ``answers`` as the calibration makes them, covariates by name.
+
+    ``novelty`` (n,), high for ECGs unlike those of the training, is None where a bundle does not tell it.
+    """
 
     rows: NDArray[np.int64]
     patients: NDArray[np.int64]
