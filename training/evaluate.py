@@ -1,7 +1,16 @@
-"""What a network is worth on the test split, beside the L1 network and the mappings that cost nothing."""
+"""The test split: of a network beside the L1 network and free mappings, for a bundle, and of a bundle as a report.
+
+    python -m training.evaluate --bundle ecg_ka/bundles/demo --cohort cohorts/ours --out reports/ours
+
+writes report.html, report.json, MODEL_CARD.md and predictions.parquet, which holds one row an ECG and stays where the
+cohort may be.
+"""
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,10 +18,56 @@ import numpy as np
 from ecg_ka.network import PotassiumNet
 from ecg_ka.uncertainty import Calibration, Pairs, Regions
 from training.cohort import Cohort, Split
+from training.config import execute
+from training.evaluation.options import MeasureOptions
+from training.files import write_atomically
 from training.guarantees import guarantees
 from training.metrics import Floats, alarm_metrics, quantile_map, regression_metrics
 from training.train import predict
 from training.trainer import embed, estimates_from
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig(MeasureOptions):
+    """Evaluate a bundle on the test split of a cohort, and write the report."""
+
+    bundle: Path = field(metadata={"help": "bundle folder"})
+    cohort: Path = field(metadata={"help": "folder of a cohort with a test split"})
+    out: Path = field(metadata={"help": "folder for report and predictions; must not hold a report yet"})
+    threads: int = field(default=1, metadata={"help": "CPU threads of the network"})
+
+
+def main() -> None:
+    """Entry point of ``python -m training.evaluate``."""
+    execute(EvaluateConfig, run)
+
+
+def run(config: EvaluateConfig) -> dict[str, Any]:
+    """Run the bundle, measure, write; returns what report.json holds, which is written last.
+
+    Raises:
+        FileExistsError: the folder holds a report already.
+        FileNotFoundError, ValueError: no cohort, or one that does not fit the bundle.
+        BundleError: no valid bundle.
+    """
+    from ecg_ka import Estimator
+    from training.evaluation.card import card
+    from training.evaluation.page import page
+    from training.evaluation.predictions import predict, write_predictions
+    from training.evaluation.report import report_of
+
+    if (config.out / "report.json").exists():
+        raise FileExistsError(f"{config.out} holds a report already; name another folder with --out or delete it")
+    estimator, cohort = Estimator.load(config.bundle, threads=config.threads), Cohort.open(config.cohort)
+    predictions = predict(estimator, cohort)
+    report = report_of(predictions, estimator.bundle, cohort, config)
+    config.out.mkdir(parents=True, exist_ok=True)
+    write_predictions(predictions, config.out / "predictions.parquet")
+    write_atomically(config.out / "MODEL_CARD.md", card(estimator.bundle, report))
+    write_atomically(config.out / "report.html", page(report, predictions))
+    write_atomically(config.out / "report.json", json.dumps(report, indent=1, allow_nan=False) + "\n")
+    print(f"{config.out / 'report.html'}: {report['labels']['n']:,} ECGs")
+    return report
 
 
 def predict_split(network: PotassiumNet, cohort: Cohort, split: Split) -> Pairs:
@@ -69,3 +124,7 @@ def _missing_leads(network: PotassiumNet, cohort: Cohort, regions: Regions) -> d
         metrics = regression_metrics(labels, estimates, regions)
         out[str(n_off)] = {key: metrics[key] for key in ("mae", "mae_few", "r")}
     return out
+
+
+if __name__ == "__main__":
+    main()

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from ecg_ka.estimate import BANDS_ALPHA, Band, Category, Interval
 from ecg_ka.uncertainty import Calibration, Pairs, Regions, band_index
-from ecg_ka.uncertainty.scores import HIGH_MMOL_L, ROUNDING
+from ecg_ka.uncertainty.scores import HIGH_MMOL_L
 from training.metrics import Floats
+from training.metrics_agreement import holds
 
 LEVEL = 0.9
 
-_REGION_NAMES = ("few_low", "median_low", "many", "median_high", "few_high")
+REGION_NAMES = ("few_low", "median_low", "many", "median_high", "few_high")
 
 Mask = NDArray[np.bool_]
 
@@ -58,15 +59,14 @@ def _groups(labels: Floats, regions: Regions) -> dict[str, Mask]:
     region, band = regions.group(labels), band_index(labels)
     return {
         "all": np.ones(len(labels), dtype=np.bool_),
-        **{name: region == g for g, name in enumerate(_REGION_NAMES)},
+        **{name: region == g for g, name in enumerate(REGION_NAMES)},
         **{name.value: band == b for b, name in enumerate(Band)},
     }
 
 
 def _intervals(labels: Floats, intervals: list[Interval], groups: dict[str, Mask]) -> dict[str, Any]:
     ends = np.array([(i.lower, i.upper) for i in intervals])
-    covered = (ends[:, 0] <= labels + ROUNDING) & (labels <= ends[:, 1] + ROUNDING)
-    widths = ends[:, 1] - ends[:, 0]
+    covered, widths = holds(labels, ends), ends[:, 1] - ends[:, 0]
     by_true_value = {
         name: {"n": int(of.sum()), "coverage": _mean(covered[of]), "mean_width": _mean(widths[of])}
         for name, of in groups.items()

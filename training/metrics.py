@@ -85,12 +85,19 @@ def auroc(is_positive: NDArray[np.bool_], scores: Floats) -> Auroc:
     return Auroc(value, max(0.0, value - half), min(1.0, value + half), m)
 
 
+def has_event(labels: Floats, comparator: str, threshold: float) -> NDArray[np.bool_]:
+    """Which labels (n,) are at least the threshold (``">="``) or below it (``"<"``); labels come in steps of 0.1, so
+    the last bit of a float decides nothing."""
+    at_least = labels >= threshold - 1e-6
+    return at_least if comparator == ">=" else ~at_least
+
+
 def alarm_metrics(labels: Floats, estimates: Floats) -> dict[str, dict[str, float]]:
     """AUROC of the estimate for each of :data:`ALARMS`, keyed as ``">=5.5"``."""
     out = {}
     for comparator, threshold in ALARMS:
-        is_high = labels >= threshold - 1e-6
-        found = auroc(is_high, estimates) if comparator == ">=" else auroc(~is_high, -estimates)
+        sign = 1 if comparator == ">=" else -1
+        found = auroc(has_event(labels, comparator, threshold), sign * estimates)
         out[f"{comparator}{threshold}"] = dict(zip(Auroc._fields, map(float, found), strict=True))
     return out
 

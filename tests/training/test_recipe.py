@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from training import export, train
+from training import evaluate, export, train
 from training.cohort import manifest, mimic, simulated
 from training.config import parse
 
@@ -33,6 +33,7 @@ def test_the_readme_sends_to_the_script_and_repeats_none_of_it() -> None:
     readme = (ROOT / "README.md").read_text()
     assert "training/runs/shipped.sh" in readme
     commands = [shlex.split(line, comments=True)[2:] for line in readme.splitlines() if "python -m training." in line]
-    assert {program for program, *_ in commands} == set(BUILDERS)
+    programs = {**BUILDERS, "training.evaluate": evaluate.EvaluateConfig}
+    assert {program for program, *_ in commands} == set(programs)
     for program, *options in commands:
-        parse(BUILDERS[program], options)
+        parse(programs[program], options)

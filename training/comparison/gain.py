@@ -11,6 +11,7 @@ import numpy as np
 from ecg_ka.uncertainty import Regions
 from training.comparison.cells import Cell
 from training.metrics import SHOTS, Floats, label_bins
+from training.metrics_bootstrap import patient_counts
 
 RESAMPLES = 2000
 MEASURES = ("few-shot MAE", "many-shot MAE", "balanced MAE")
@@ -82,9 +83,7 @@ def _members(labels: Floats) -> dict[str, Floats]:
 @lru_cache(maxsize=1)
 def _times(n: int, resamples: int, seed: int) -> Floats:
     """How often each of n patients counts: once as they are, then in every resample (1 + resamples, n)."""
-    picked = np.random.default_rng(seed).integers(0, n, (resamples, n)) + n * np.arange(resamples)[:, None]
-    drawn = np.bincount(picked.ravel(), minlength=resamples * n).reshape(resamples, n)
-    return np.vstack([np.ones(n), drawn])
+    return np.vstack([np.ones(n), patient_counts(n, resamples, np.random.default_rng(seed))])
 
 
 def _mean_mae(times: Floats, error: Floats, members: Floats) -> Floats:
