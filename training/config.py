@@ -71,7 +71,7 @@ def _plain(hint: Any) -> type:
 
 
 def execute_one(
-    programs: Mapping[str, tuple[type[Any], Callable[[Any], object]]],
+    programs: Mapping[str, tuple[type[Any], Callable[..., object]]],
     name: str,
     description: str,
     arguments: Sequence[str] | None = None,

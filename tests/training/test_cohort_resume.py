@@ -217,8 +217,10 @@ def write_files(folder: Path, n: int) -> Path:
     return folder / "pairs.csv"
 
 
-def kill_and_compare(folder: Path, n_files: int, n_kills: int) -> None:
-    """Kills real processes, at start-up, between parts and within them, wherever the moment falls; each goes on."""
+def kill_and_compare(folder: Path, n_files: int, n_kills: int) -> list[tuple[int, int]]:
+    """Kills real processes, at start-up, between parts and within them, wherever the moment falls; each goes on.
+    Returns how many parts were done before and after each."""
+    progress = []
     table, out = write_files(folder / "files", n_files), folder / "c"
     build(ManifestConfig(table=table, out=folder / "whole" / "c", workers=1))
     whole, moments = contents(folder / "whole" / "c"), random.Random(5)
@@ -232,7 +234,7 @@ def kill_and_compare(folder: Path, n_files: int, n_kills: int) -> None:
                 time.sleep(0.001)
             time.sleep(moments.uniform(0, 0.05 if kill % 3 else 1.0))
             process.kill()
-        print(f"killed with {lines_before} parts before and {n_lines(journal)} now")
+        progress.append((lines_before, n_lines(journal)))
         if out.exists():
             assert contents(out) == whole
             shutil.rmtree(out)
@@ -242,6 +244,7 @@ def kill_and_compare(folder: Path, n_files: int, n_kills: int) -> None:
     assert not journal.parent.exists()
     is_missing, is_again = np.arange(n_files) % 50 == 49, np.arange(n_files) % 20 == 19
     assert json.loads(whole["cohort.json"])["about"]["rejects"] == (is_missing | is_again).sum()
+    return progress
 
 
 def n_lines(journal: Path) -> int:

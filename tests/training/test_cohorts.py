@@ -345,12 +345,10 @@ def test_real_ecgs_through_a_manifest_with_age_as_the_label(shared_data: Path, t
     assert cohort.label == Label("age", "years")
     assert "potassium_mmol_l" not in cohort.columns
     assert cohort.about["about"]["description"].endswith("labelled with age in years, which is not potassium")
-    ages = {str(row["path"]): float(str(row["age"])) for row in rows}
+    ages = {str(row["path"]): float(str(row["age"])) for row in rows if row["age"]}
     every = np.arange(len(cohort.signals))
     assert [ages[str(path)] for path in cohort.column("path", every)] == cohort.labels(every).tolist()
-    n_rejected = cohort.about["about"]["rejects"]
-    assert len(every) == sum(age <= 120 for age in ages.values()) - n_rejected
-    assert n_rejected <= 4
+    assert len(every) == sum(age <= 120 for age in ages.values())  # older than 89 is written as 300
     last = every[-1:]
     record = read(str(cohort.column("path", last)[0]))
     np.testing.assert_array_equal(cohort.signal_mv(last)[0], prepare(record, SignalSpec()).signal_mv)

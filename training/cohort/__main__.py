@@ -6,10 +6,13 @@ training/cohort/__init__.py describes. Each program explains its options: python
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from training.cohort import manifest, mimic, simulated
 from training.config import execute_one
 
-PROGRAMS = {
+PROGRAMS: dict[str, tuple[type[Any], Callable[..., object]]] = {
     "mimic": (mimic.MimicConfig, mimic.build),
     "manifest": (manifest.ManifestConfig, manifest.build),
     "simulated": (simulated.SimulatedConfig, simulated.build),

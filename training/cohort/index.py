@@ -49,7 +49,13 @@ def in_standard_form(frame: pl.DataFrame, label: Label) -> pl.DataFrame:
     import polars as pl
 
     time = pl.Datetime("us")
-    first = {"patient": pl.String, "ecg_time": time, label.name: pl.Float64, "lab_time": time, "gap_min": pl.Float64}
+    first: dict[str, Any] = {
+        "patient": pl.String,
+        "ecg_time": time,
+        label.name: pl.Float64,
+        "lab_time": time,
+        "gap_min": pl.Float64,
+    }
     first |= {"specimen": pl.String, "quality": pl.String, "split": pl.String}
     known = frame.with_columns(pl.lit(None, kind).alias(name) for name, kind in first.items() if name not in frame)
     others = [name for name in known.columns if name not in first]

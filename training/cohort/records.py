@@ -112,7 +112,7 @@ def write_records(listing: Listing, options: BuildOptions, about: dict[str, Any]
 
 def _parts(listing: Listing, spec: SignalSpec, done: Sequence[Done], workers: int) -> Iterator[Part]:
     paths = listing.rows["path"].to_list()
-    first = {}
+    first: dict[str, str] = {}
     for _, facts, _ in done:
         first |= {sha256: paths[row] for row, sha256 in zip(facts["row"], facts["ecg_sha256"], strict=True)}
     starts = range(len(done) * CHUNK, len(paths), CHUNK)

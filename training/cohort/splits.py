@@ -80,7 +80,7 @@ class SplitRule:
             given = first.str.to_datetime(time_unit="us") if kind.is_temporal() else first.cast(kind)
         except pl.exceptions.PolarsError:
             raise ValueError(f"--test-from {self.test_from} cannot be compared with {self.column} ({kind})") from None
-        return column >= given.item()
+        return column >= pl.lit(given.item())
 
 
 def hashed_splits(patients: pl.Series, key: str) -> pl.Series:
