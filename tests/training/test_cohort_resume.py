@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ecg_ka.exporters.wfdb import record_wfdb
@@ -38,7 +38,7 @@ def part(n: int, first: int = 0) -> Part:
     return Part(np.broadcast_to(steps, (n, len(SPEC.leads), SPEC.n_samples)), facts, [Reject(f"{first}", "late")])
 
 
-PARTS = [part(2), part(0, 2), part(3, 2), part(1, 5)]
+PARTS = [part(2), part(0, 2), part(3, 2), part(1, 5), part(0, 6)]
 
 
 def target(folder: Path, plan: str = "a") -> Target:
@@ -72,7 +72,7 @@ def test_parts_of_any_size_come_back_as_they_were(tmp_path: Path) -> None:
     assert cohort.column("age_years", np.array([0, 1])).tolist() == [0.0, 0.1]
     assert (tmp_path / "c" / "rejects.csv").read_text().splitlines() == [
         "path,reason",
-        *(f"{i},late" for i in (0, 2, 2, 5)),
+        *(f"{i},late" for i in (0, 2, 2, 5, 6)),
     ]
     assert target(tmp_path).is_finished()
     with pytest.raises(KeyError, match=r"no column 'qrs_ms'; it has patient, ecg_time, potassium_mmol_l"):
@@ -80,6 +80,7 @@ def test_parts_of_any_size_come_back_as_they_were(tmp_path: Path) -> None:
 
 
 @given(st.integers(0, len(PARTS)), st.floats(0, 1), st.floats(0, 1), st.binary(max_size=40), st.booleans())
+@example(4, 1.0, 1.0, b"torn", False)
 @settings(max_examples=25, deadline=None)
 def test_whatever_of_the_files_is_on_disk_the_cohort_becomes_the_same(
     tmp_path_factory: pytest.TempPathFactory, n: int, lines: float, samples: float, junk: bytes, harmed: bool

@@ -93,6 +93,7 @@ def test_a_haemolysis_index_of_the_same_specimen_leaves_the_value_out(tmp_path: 
         tmp_path,
         lab(1, 1, "08:00", 5.9, specimen_id=70),
         lab(2, 1, "08:00", 51, specimen_id=70, itemid=50934, valueuom=""),
+        lab(9, 1, "08:00", 3, specimen_id=70, itemid=50934, valueuom=""),
         lab(3, 1, "09:00", 4.1, specimen_id=71),
         lab(4, 1, "09:00", 50, specimen_id=71, itemid=50934, valueuom=""),
         lab(5, 1, "10:00", 4.2, specimen_id=72),
@@ -102,7 +103,7 @@ def test_a_haemolysis_index_of_the_same_specimen_leaves_the_value_out(tmp_path: 
     )
     assert labels.rows["potassium_mmol_l"].to_list() == [4.1, 4.2, 4.3]
     assert [step.left for step in labels.steps if "index" in step.step] == [3]
-    assert {item.itemid: item.n for item in labels.items}[50934] == 3
+    assert {item.itemid: item.n for item in labels.items}[50934] == 4
 
 
 @pytest.mark.parametrize(
