@@ -10,8 +10,8 @@ import time
 class Progress:
     """``step()`` after each unit of work; prints at most twice a second on a terminal, every 30 s into a log."""
 
-    def __init__(self, label: str, total: int) -> None:
-        self._label, self._total, self._done = label, total, 0
+    def __init__(self, label: str, total: int, *, done: int = 0) -> None:
+        self._label, self._total, self._done, self._done_before = label, total, done, done
         self._started = self._printed = time.monotonic()
         self._is_terminal = sys.stderr.isatty()
 
@@ -22,7 +22,7 @@ class Progress:
         if self._done < self._total and now - self._printed < (0.5 if self._is_terminal else 30.0):
             return
         self._printed = now
-        rate = self._done / max(now - self._started, 1e-9)
+        rate = (self._done - self._done_before) / max(now - self._started, 1e-9)
         bar = "#" * (20 * self._done // self._total)
         left_s = (self._total - self._done) / max(rate, 1e-9)
         line = f"{self._label} [{bar:20}] {self._done}/{self._total} {rate:.0f}/s, {left_s:.0f} s left {note}"

@@ -21,7 +21,10 @@ ITEMS = [
     {"itemid": 50822, "label": "Potassium, Whole Blood", "fluid": "Blood", "category": "Blood Gas"},
     {"itemid": 51097, "label": "Potassium, Urine", "fluid": "Urine", "category": "Chemistry"},
     {"itemid": 50983, "label": "Sodium", "fluid": "Blood", "category": "Chemistry"},
+    {"itemid": 50934, "label": "H", "fluid": "Blood", "category": "Chemistry"},
+    {"itemid": 51462, "label": "H", "fluid": "Urine", "category": "Chemistry"},
 ]
+ADMISSIONS = ("subject_id", "hadm_id", "admittime", "dischtime", "admission_type", "edregtime", "race")
 PATIENTS = ("subject_id", "gender", "anchor_age", "anchor_year", "anchor_year_group", "dod")
 
 
@@ -34,16 +37,40 @@ def write_table(path: Path, columns: Sequence[str], rows: Sequence[dict[str, obj
         table.writerows(rows)
 
 
+def patient(subject: int, sex: str, age: int, years: str = "2008 - 2010") -> dict[str, object]:
+    """A row of patients, with the anchor in 2178."""
+    row = {"subject_id": subject, "gender": sex, "anchor_age": age, "anchor_year": 2178}
+    return {**row, "anchor_year_group": years}
+
+
+def stay(subject: int, number: int, began: str, ended: str, kind: str, emergency: str = "") -> dict[str, object]:
+    """A row of admissions."""
+    row = {"subject_id": subject, "hadm_id": number, "admittime": began, "dischtime": ended, "race": "OTHER"}
+    return {**row, "admission_type": kind, "edregtime": emergency}
+
+
 def lab(number: int, subject: int, time: str, valuenum: float | None, **other: object) -> dict[str, object]:
     """A row of labevents: serum potassium in mEq/L on 2180-03-12 unless told otherwise; stored three hours later."""
-    row = {"labevent_id": number, "subject_id": subject, "itemid": 50971, "valueuom": "mEq/L", "valuenum": valuenum}
-    return {**row, "charttime": f"2180-03-12 {time}:00", "storetime": "2180-03-12 12:00:00", **other}
+    row = {"labevent_id": number, "subject_id": subject, "specimen_id": number, "itemid": 50971, "valueuom": "mEq/L"}
+    return {
+        **row,
+        "valuenum": valuenum,
+        "charttime": f"2180-03-12 {time}:00",
+        "storetime": "2180-03-12 12:00:00",
+        **other,
+    }
 
 
-def write_hosp(folder: Path, labs: Sequence[dict[str, object]], patients: Sequence[dict[str, object]] = ()) -> None:
+def write_hosp(
+    folder: Path,
+    labs: Sequence[dict[str, object]],
+    patients: Sequence[dict[str, object]] = (),
+    stays: Sequence[dict[str, object]] = (),
+) -> None:
     """The tables of MIMIC-IV that are used."""
     write_table(folder / "hosp" / "labevents.csv.gz", LABEVENTS, labs)
     write_table(folder / "hosp" / "patients.csv.gz", PATIENTS, patients)
+    write_table(folder / "hosp" / "admissions.csv.gz", ADMISSIONS, stays)
     write_table(folder / "hosp" / "d_labitems.csv.gz", list(ITEMS[0]), ITEMS)
 
 

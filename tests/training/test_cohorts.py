@@ -1,9 +1,11 @@
-"""Cohorts from files: which value labels which ECG, what is left out, and that nothing half-written looks whole."""
+"""Cohorts from files: which value labels which ECG, what is left out and counted, and what is refused."""
 
 from __future__ import annotations
 
 import csv
+import gzip
 import shutil
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,23 +18,24 @@ from hypothesis import strategies as st
 
 from ecg_ka.estimator import prepare
 from ecg_ka.preprocess import SignalSpec
+from ecg_ka.quality import assess
 from ecg_ka.readers import read
 from tests.ecg_ka.ecgs import csv_bytes, ecg
-from tests.training.mimic_tree import ITEMS, lab, write_ecgs, write_hosp, write_table
-from training.cohort import Cohort, refuse_leakage, split_of
+from tests.training.mimic_tree import ITEMS, lab, patient, stay, write_ecgs, write_hosp, write_table
+from training.cohort import Cohort, Label, split_of
 from training.cohort import manifest as manifest_builder
 from training.cohort import mimic as mimic_builder
-from training.cohort.labels import Labels, Specimen, nearest, read_labels
+from training.cohort.__main__ import PROGRAMS
+from training.cohort.labels import Labels, Specimen, Wanted, nearest, read_labels
 from training.cohort.manifest import ManifestConfig
 from training.cohort.mimic import MimicConfig
 from training.cohort.tables import moment
-from training.cohort.writer import CohortWriter, Part
-from training.config import execute
+from training.config import execute_one
 
 
 def labels_of(folder: Path, *labs: dict[str, object], specimen: Specimen = Specimen.SERUM) -> Labels:
     write_hosp(folder, labs)
-    return read_labels(folder / "hosp", specimen, (1.0, 12.0))
+    return read_labels(folder / "hosp", Wanted(specimen, 1.0, 12.0, 50.0))
 
 
 def joined(labels: Labels, time: str, window_min: float = 60.0) -> list[tuple[Any, ...]]:
@@ -80,9 +83,27 @@ def test_every_exclusion_is_counted_and_units_are_named(tmp_path: Path) -> None:
         lab(11, 1, "08:10", 140.0, itemid=50983),
     )
     assert labels.rows["potassium_mmol_l"].to_list() == [4.0, 4.1, 4.2]
-    assert [step.left for step in labels.steps] == [9, 8, 6, 5, 4, 3, 3]
+    assert [step.left for step in labels.steps] == [9, 8, 6, 5, 4, 4, 3, 3]
     assert labels.steps[2].step == "in mEq/L or mmol/L; refused: 1 without unit; refused: 1 in mg/dL"
-    assert {item.itemid: item.n for item in labels.items} == {50971: 9, 50822: 0, 51097: 1}
+    assert {item.itemid: item.n for item in labels.items} == {50971: 9, 50822: 0, 51097: 1, 50934: 0}
+
+
+def test_a_haemolysis_index_of_the_same_specimen_leaves_the_value_out(tmp_path: Path) -> None:
+    labels = labels_of(
+        tmp_path,
+        lab(1, 1, "08:00", 5.9, specimen_id=70),
+        lab(2, 1, "08:00", 51, specimen_id=70, itemid=50934, valueuom=""),
+        lab(9, 1, "08:00", 3, specimen_id=70, itemid=50934, valueuom=""),
+        lab(3, 1, "09:00", 4.1, specimen_id=71),
+        lab(4, 1, "09:00", 50, specimen_id=71, itemid=50934, valueuom=""),
+        lab(5, 1, "10:00", 4.2, specimen_id=72),
+        lab(6, 1, "10:00", 300, specimen_id=72, itemid=51462, valueuom=""),  # "H" of urine
+        lab(7, 2, "10:00", 4.3, specimen_id=""),
+        lab(8, 2, "10:00", 300, specimen_id="", itemid=50934, valueuom=""),
+    )
+    assert labels.rows["potassium_mmol_l"].to_list() == [4.1, 4.2, 4.3]
+    assert [step.left for step in labels.steps if "index" in step.step] == [3]
+    assert {item.itemid: item.n for item in labels.items}[50934] == 4
 
 
 @pytest.mark.parametrize(
@@ -120,10 +141,10 @@ def test_the_join_equals_a_search_by_hand(
     ]
     found = nearest(frames[0], frames[1], float(window_min))
     expected = set()
-    for patient, time in ecgs:
-        gaps = [t - time for p, t in labs if p == patient and abs(t - time) <= window_min]
+    for who, time in ecgs:
+        gaps = [t - time for p, t in labs if p == who and abs(t - time) <= window_min]
         if gaps:
-            expected.add((str(patient), START + timedelta(minutes=time), min(gaps, key=lambda g: (abs(g), -g))))
+            expected.add((str(who), START + timedelta(minutes=time), min(gaps, key=lambda g: (abs(g), -g))))
     assert set(found.select("patient", "ecg_time", "gap_min").rows()) == expected
 
 
@@ -142,11 +163,13 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_ecgs(folder / "ecg", listed, missing=[40000004])
     labs = [lab(i, 10000000 + i, "08:10", 3.0 + i) for i in (1, 2, 3, 5)]
     labs += [lab(6, 10000001, "08:55", 6.5), lab(7, 10000004, "11:00", 4.0)]
-    patients: list[dict[str, object]] = [
-        {"subject_id": 10000001, "gender": "F", "anchor_age": 60, "anchor_year": 2178},
-        {"subject_id": 10000005, "gender": "M", "anchor_age": 50, "anchor_year": 2178},
+    patients = [patient(10000001, "F", 60, "2011 - 2013"), patient(10000005, "M", 50)]
+    stays = [
+        stay(10000001, 1, "2180-03-12 08:30:00", "2180-03-12 12:00:00", "URGENT"),
+        stay(10000001, 2, "2180-03-10 08:30:00", "2180-03-11 12:00:00", "ELECTIVE"),
+        stay(10000002, 3, "2180-03-12 09:00:00", "2180-03-13 12:00:00", "EW EMER.", "2180-03-12 07:00:00"),
     ]
-    write_hosp(folder / "mimic", labs, patients)
+    write_hosp(folder / "mimic", labs, patients, stays)
     return folder
 
 
@@ -162,10 +185,16 @@ def test_mimic_from_tables_and_signals_to_a_cohort(tree: Path, tmp_path: Path) -
     np.testing.assert_allclose(cohort.index["gap_min"], [10, -5, 10])
     np.testing.assert_array_equal(cohort.index["age_years"], [62, 62, np.nan])
     assert cohort.index["sex"].tolist() == ["F", "F", ""]
+    assert cohort.index["admission_type"].tolist() == ["", "URGENT", "EW EMER."]
+    np.testing.assert_array_equal(cohort.index["year_about"], [2014, 2014, np.nan])
+    assert cohort.index["specimen"].tolist() == ["serum"] * 3
+    records = [read(tree / "ecg" / str(path)) for path in cohort.index["path"]]
+    assert cohort.index["quality"].tolist() == [assess(record).grade.value for record in records]
+    assert cohort.index["ecg_sha256"].tolist() == [record.source.sha256 for record in records]
     assert cohort.index["split"][0] == split_of("10000001", "ecg_ka cohort")
     assert [step["left"] for step in cohort.about["about"]["steps"]] == [5, 5, 5, 4, 2, 3]
-    assert [item["itemid"] for item in cohort.about["about"]["potassium_items"]] == [50822, 50971, 51097]
-    assert len(cohort.about["about"]["inputs_sha256"]) == 4
+    assert [item["itemid"] for item in cohort.about["about"]["potassium_items"]] == [50822, 50971, 51097, 50934]
+    assert len(cohort.about["about"]["inputs_sha256"]) == 5
     with (tmp_path / "c" / "rejects.csv").open(newline="") as stream:
         (reject,) = csv.DictReader(stream)
     assert reject["path"].endswith("s40000004/40000004.hea")
@@ -184,17 +213,27 @@ def test_leads_go_by_name_and_signals_are_those_of_serving(tree: Path, tmp_path:
 
 def test_the_same_files_give_the_same_bytes_whatever_the_processes(tree: Path, tmp_path: Path) -> None:
     mimic_builder.build(mimic_config(tree, tmp_path / "a"))
-    (tmp_path / "b.part").mkdir()
-    (tmp_path / "b.part" / "signals.npy").write_bytes(b"of a run that was killed")
-    mimic_builder.build(MimicConfig(ecg=tree / "ecg", mimic=tree / "mimic", out=tmp_path / "b", workers=2))
+    mimic_builder.build(replace(mimic_config(tree, tmp_path / "b"), workers=2))
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
-    assert names == ["cohort.json", "index.npz", "rejects.csv", "signals.npy"]
+    assert names == ["cohort.json", "index.parquet", "rejects.csv", "signals.npy"]
     for name in names:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
 
 
-@pytest.mark.parametrize("name", ["labevents", "patients", "d_labitems"])
+def test_tables_may_be_plain_csv_as_in_the_demo_subsets(tree: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "tree"
+    shutil.copytree(tree, copy)
+    for path in (copy / "mimic" / "hosp").glob("*.csv.gz"):
+        path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
+        path.unlink()
+    mimic_builder.build(mimic_config(tree, tmp_path / "a"))
+    mimic_builder.build(mimic_config(copy, tmp_path / "b"))
+    for name in ("signals.npy", "index.parquet"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["labevents", "patients", "admissions", "d_labitems"])
 def test_missing_tables_and_columns_are_named(tree: Path, tmp_path: Path, name: str) -> None:
     copy = tmp_path / "tree"
     shutil.copytree(tree, copy)
@@ -206,16 +245,16 @@ def test_missing_tables_and_columns_are_named(tree: Path, tmp_path: Path, name: 
     with pytest.raises(ValueError, match=name):
         mimic_builder.build(mimic_config(copy, tmp_path / "c"))
     path.unlink()
-    with pytest.raises(FileNotFoundError, match=name):
+    with pytest.raises(FileNotFoundError, match=rf"no table {name}: looked for {name}\.csv\.gz, {name}\.csv, "):
         mimic_builder.build(mimic_config(copy, tmp_path / "c"))
-    assert not (tmp_path / "c").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tree"]
 
 
 def test_items_that_are_not_potassium_are_refused(tmp_path: Path) -> None:
     write_hosp(tmp_path, [lab(1, 1, "08:00", 4.0)])
     write_table(tmp_path / "hosp" / "d_labitems.csv.gz", list(ITEMS[0]), ITEMS[1:])
     with pytest.raises(ValueError, match="does not list item 50971 as potassium"):
-        read_labels(tmp_path / "hosp", Specimen.SERUM, (1.0, 12.0))
+        read_labels(tmp_path / "hosp", Wanted(Specimen.SERUM, 1.0, 12.0, 50.0))
 
 
 @pytest.fixture
@@ -257,7 +296,7 @@ def test_parquet_is_read_like_csv(pairs: Path, tmp_path: Path) -> None:
     pl.read_csv(pairs, schema_overrides={"patient": pl.String}).write_parquet(pairs.with_suffix(".parquet"))
     manifest_builder.build(ManifestConfig(table=pairs, out=tmp_path / "a", workers=1))
     manifest_builder.build(ManifestConfig(table=pairs.with_suffix(".parquet"), out=tmp_path / "b", workers=1))
-    for name in ("signals.npy", "index.npz", "rejects.csv"):
+    for name in ("signals.npy", "index.parquet", "rejects.csv"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
@@ -268,86 +307,49 @@ def test_parquet_is_read_like_csv(pairs: Path, tmp_path: Path) -> None:
         ("path,potassium_mmol_l,patient\n1.csv,high,1\n", "cannot be read"),
         ("path,potassium_mmol_l,patient,split\n1.csv,4,1,test\n", "has a column split"),
         ("path,potassium_mmol_l,patient\nabsent.csv,4,1\n", "no ECG is left"),
+        ("path,potassium_mmol_l,patient\nabsent.csv,4,1\n", "1 files rejected, such as absent.csv: Unreadable record"),
         ("path,potassium_mmol_l,patient\n", "no ECG is left"),
         ("", "no table that can be read"),
     ],
 )
-def test_a_wrong_manifest_ends_in_one_line_and_leaves_nothing(
-    tmp_path: Path, text: str, message: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wrong_manifest_ends_in_one_line_and_leaves_nothing(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "pairs.csv").write_text(text)
     arguments = ["manifest", "--table", str(tmp_path / "pairs.csv"), "--out", str(tmp_path / "c"), "--workers", "1"]
-    monkeypatch.setattr("sys.argv", arguments)
     with pytest.raises(SystemExit, match=f"^error: .*{message}"):
-        execute(ManifestConfig, manifest_builder.build)
+        execute_one(PROGRAMS, "python -m training.cohort", "", arguments)
     assert [path.name for path in tmp_path.iterdir()] == ["pairs.csv"]
 
 
-def part(n: int, first: int = 0) -> Part:
-    spec = SignalSpec()
-    steps = np.arange(first, first + n, dtype=np.int16)[:, None, None]
-    columns = {"patient": np.arange(first, first + n), "potassium_mmol_l": np.full(n, 4.0)}
-    return Part(np.broadcast_to(steps, (n, len(spec.leads), spec.n_samples)), columns)
-
-
-def write_two(out: Path) -> None:
-    with CohortWriter(out, SignalSpec(), "key") as writer:
-        writer.add(part(2))
-        writer.finish({})
-
-
-def test_parts_of_any_size_come_back_as_they_were(tmp_path: Path) -> None:
-    with CohortWriter(tmp_path / "c", SignalSpec(), "key") as writer:
-        for n, first in ((0, 0), (1, 0), (11, 1)):
-            writer.add(part(n, first))
-        writer.finish({})
-    cohort = Cohort.open(tmp_path / "c")
-    assert cohort.signals[:, 0, 0].tolist() == cohort.index["patient"].tolist() == [*range(12)]
-
-
-def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(np, "savez", full)
-    with pytest.raises(OSError, match="No space"):
-        write_two(tmp_path / "c")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").touch()
-    with pytest.raises(FileExistsError, match="holds something already"):
-        CohortWriter(tmp_path, SignalSpec(), "key")
-
-
-def test_a_patient_in_two_splits_is_refused(tmp_path: Path) -> None:
-    refuse_leakage({"patient": np.array(["a", "a", "b"]), "split": np.array(["train", "train", "test"])})
-    with pytest.raises(ValueError, match="1 patients are in more than one split, such as a"):
-        refuse_leakage({"patient": np.array(["a", "a", "b"]), "split": np.array(["train", "test", "test"])})
-    write_two(tmp_path / "c")
-    index = {"patient": np.array(["a", "a"]), "split": np.array(["train", "test"])}
-    np.savez(tmp_path / "c" / "index.npz", **index)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="more than one split"):
-        Cohort.open(tmp_path / "c")
+@pytest.mark.parametrize("options", [{"label": "age"}, {"unit": "mg/dL"}, {"label": "age", "unit": ""}])
+def test_a_label_has_a_unit(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"unit of age is not known|is in mmol/L, not in mg/dL"):
+        ManifestConfig(table=Path("t.csv"), out=Path("c"), **options).what()
 
 
 @pytest.mark.shared
 def test_real_ecgs_through_a_manifest_with_age_as_the_label(shared_data: Path, tmp_path: Path) -> None:
+    """A check of the pipeline on real ECGs and real labels."""
     ptbxl = (shared_data / "ptbxl").resolve()
     rows: list[dict[str, object]] = []
     with (ptbxl / "ptbxl_database.csv").open(newline="") as stream:
         for row in csv.DictReader(stream):
             path = ptbxl / f"{row['filename_hr']}.hea"
             path = path if path.exists() else path.parents[1] / path.name
-            if path.exists() and len(rows) < 24:
-                values = {"path": str(path), "potassium_mmol_l": row["age"], "patient": row["patient_id"]}
-                rows.append({**values, "ecg_time": row["recording_date"], "sex": row["sex"]})
+            if path.exists():
+                values = {"path": str(path), "age": row["age"], "patient": row["patient_id"], "sex": row["sex"]}
+                rows.append({**values, "ecg_time": row["recording_date"]})
     write_table(tmp_path / "ages.csv", list(rows[0]), rows)
-    options: dict[str, Any] = {"highest_mmol_l": 100.0, "workers": 2}
-    manifest_builder.build(ManifestConfig(table=tmp_path / "ages.csv", out=tmp_path / "c", **options))
+    config = ManifestConfig(table=tmp_path / "ages.csv", out=tmp_path / "c", label="age", unit="years", workers=1)
+    manifest_builder.build(replace(config, highest=120.0))
     cohort = Cohort.open(tmp_path / "c")
-    ages = {str(row["path"]): float(str(row["potassium_mmol_l"])) for row in rows}
-    assert len(cohort.signals) == 24
-    assert [ages[str(path)] for path in cohort.index["path"]] == cohort.labels(np.arange(24)).tolist()
-    assert not cohort.about["about"]["is_simulated"]
+    assert len(rows) == 200
+    assert cohort.label == Label("age", "years")
+    assert "potassium_mmol_l" not in cohort.columns
+    assert cohort.about["about"]["description"].endswith("labelled with age in years, which is not potassium")
+    ages = {str(row["path"]): float(str(row["age"])) for row in rows if row["age"]}
+    every = np.arange(len(cohort.signals))
+    assert [ages[str(path)] for path in cohort.column("path", every)] == cohort.labels(every).tolist()
+    assert len(every) == sum(age <= 120 for age in ages.values())  # older than 89 is written as 300
+    last = every[-1:]
+    record = read(str(cohort.column("path", last)[0]))
+    np.testing.assert_array_equal(cohort.signal_mv(last)[0], prepare(record, SignalSpec()).signal_mv)

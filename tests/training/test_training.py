@@ -226,7 +226,7 @@ ON_A_GPU_MACHINE = """
 import sys
 from importlib.machinery import PathFinder
 class Rest:
-    absent = {"onnxruntime", "polars", "wfdb", "neurokit2", "pandas", "matplotlib", "pydicom", "pydantic"}
+    absent = {"onnxruntime", "wfdb", "neurokit2", "pandas", "matplotlib", "pydicom", "pydantic"}
     absent |= {"typer", "fastapi"}
     @classmethod
     def find_spec(cls, name, path=None, target=None):
@@ -244,7 +244,7 @@ export(ExportConfig(run=here / "d", reference=here / "l1", cohort=here / "c", ou
 """
 
 
-def test_training_needs_torch_numpy_scipy_safetensors_and_onnx_alone(tmp_path: Path) -> None:
+def test_training_needs_torch_numpy_scipy_polars_safetensors_and_onnx_alone(tmp_path: Path) -> None:
     """From a cohort to a bundle on a GPU machine that has no registry."""
     script = tmp_path / "on_a_gpu_machine.py"
     script.write_text(f"if __name__ == '__main__':\n{indent(ON_A_GPU_MACHINE, '    ')}")

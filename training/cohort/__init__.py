@@ -1,8 +1,8 @@
-"""A cohort on disk: model inputs as one int16 memory map, one row of labels an ECG.
+"""A cohort on disk: model inputs as one int16 memory map, one row of facts an ECG.
 
-signals.npy    (n, leads, T) int16 in steps of ecg_ka.preprocess.LSB_MV; the ECGs of a patient in the order of time
-index.npz      columns (n,): patient, potassium_mmol_l, split, and covariates
-cohort.json    specification, counts (of builders that read files: at every step of exclusion), hashes
+signals.npy    (n, leads, T) int16 in steps of ``step_mv``; the ECGs of a patient in the order of time
+index.parquet  a row an ECG: patient, ecg_time, the label, lab_time, gap_min, specimen, quality, split, covariates
+cohort.json    what the label is, signal specification, step, counts at every step of exclusion, hashes, licence
 rejects.csv    path and reason of each file that could not be read or used
 """
 
@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -44,12 +45,23 @@ def split_of(patient: str, key: str) -> Split:
     return Split.TEST
 
 
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What the network is to estimate: the column of the index that holds it, and its unit."""
+
+    name: str
+    unit: str
+
+
+POTASSIUM = Label("potassium_mmol_l", "mmol/L")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Cohort:
-    """An opened cohort; ``signals`` stays on disk until rows are read."""
+    """An opened cohort; ``signals`` stays on disk until rows are read, a column of ``index`` until it is asked for."""
 
     signals: NDArray[np.int16]
-    index: dict[str, NDArray[Any]]
+    index: Mapping[str, NDArray[Any]]
     about: dict[str, Any]
 
     @classmethod
@@ -58,17 +70,35 @@ class Cohort:
 
         Raises:
             FileNotFoundError: the folder holds no finished cohort.
-            ValueError: a patient is in two splits.
+            ValueError: a patient is in two splits, signals and index do not belong together, or another step.
         """
-        if not (folder / "cohort.json").is_file():
+        from training.cohort.index import Columns, refuse_leakage
+
+        missing = [name for name in ("cohort.json", "index.parquet") if not (folder / name).is_file()]
+        if missing:
             raise FileNotFoundError(
-                f"{folder} holds no finished cohort; make one with `python -m training.cohort.simulated --out {folder}`"
+                f"{folder} holds no finished cohort ({' and '.join(missing)} missing); make one with "
+                "`python -m training.cohort mimic|manifest|simulated`, which goes on where it was killed"
             )
+        about = json.loads((folder / "cohort.json").read_text())
+        if about["step_mv"] != LSB_MV:
+            raise ValueError(f"{folder} has steps of {about['step_mv']} mV; expected {LSB_MV}. Make the cohort again")
         signals = np.load(folder / "signals.npy", mmap_mode="r", allow_pickle=False)
-        with np.load(folder / "index.npz", allow_pickle=False) as columns:
-            index = {name: columns[name] for name in columns.files}
-        refuse_leakage(index)
-        return cls(signals, index, json.loads((folder / "cohort.json").read_text()))
+        index = Columns(folder / "index.parquet")
+        if len(signals) != index.n_rows:
+            raise ValueError(f"{folder} has {len(signals)} signals and {index.n_rows} rows in its index")
+        refuse_leakage(index["patient"], index["split"])
+        return cls(signals, index, about)
+
+    @property
+    def label(self) -> Label:
+        """What :meth:`labels` are."""
+        return Label(**self.about.get("label", asdict(POTASSIUM)))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of all that is known of each ECG."""
+        return tuple(self.index)
 
     def rows(self, split: Split) -> NDArray[np.int64]:
         """Positions of the ECGs that a split is used for: all of them in training, one a patient in the others.
@@ -85,8 +115,18 @@ class Cohort:
         return rows[np.sort(np.unique(self.index["patient"][rows], return_index=True)[1])]
 
     def labels(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Potassium in mmol/L of the ECGs at ``rows``."""
-        return self.index["potassium_mmol_l"][rows].astype(np.float64)
+        """What the network is to estimate of the ECGs at ``rows``: potassium in mmol/L unless :attr:`label` differs."""
+        return self.column(self.label.name, rows).astype(np.float64)
+
+    def column(self, name: str, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """One column of the index at ``rows``; a missing text is empty, a missing number NaN, a missing time NaT.
+
+        Raises:
+            KeyError: there is no such column.
+        """
+        if name not in self.index:
+            raise KeyError(f"the cohort has no column {name!r}; it has {', '.join(self.columns)}")
+        return self.index[name][rows]
 
     def signal_mv(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Model inputs (n, leads, T) in mV, bit for bit as serving computes them."""
@@ -112,17 +152,3 @@ def to_steps(signal_mv: NDArray[np.float32]) -> NDArray[np.int16]:
 def to_mv(steps: NDArray[np.int16]) -> NDArray[np.float32]:
     """The inverse of :func:`to_steps`."""
     return (steps.astype(np.float32) * np.float32(LSB_MV)).astype(np.float32)
-
-
-def refuse_leakage(index: dict[str, NDArray[Any]]) -> None:
-    """Check that no patient is in two splits.
-
-    Raises:
-        ValueError: a patient is; a network would be tested on whom it was trained on.
-    """
-    patients, numbers = np.unique(index["patient"], return_inverse=True)
-    _, splits = np.unique(index["split"], return_inverse=True)
-    pairs = np.unique(np.stack([numbers, splits], axis=1), axis=0)
-    in_two = np.flatnonzero(np.bincount(pairs[:, 0]) > 1)
-    if len(in_two):
-        raise ValueError(f"{len(in_two)} patients are in more than one split, such as {patients[in_two[0]]!s:.40}")

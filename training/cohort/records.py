@@ -1,12 +1,13 @@
-"""From a listing of ECG files with labels to a cohort, by several processes."""
+"""From a listing of ECG files with labels to a cohort, by several processes, going on where a killed run was."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
-from multiprocessing import get_context
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,100 +15,150 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_ka.errors import UnreadableRecord, UnusableRecord
-from ecg_ka.estimator import prepare
-from ecg_ka.preprocess import SignalSpec
+from ecg_ka.estimator import choose_window
+from ecg_ka.preprocess import SignalSpec, to_model_input
+from ecg_ka.quality import assess
 from ecg_ka.readers import read
-from training.cohort import to_steps
-from training.cohort.labels import Step
-from training.cohort.tables import columns_of
-from training.cohort.writer import CohortWriter, Part, Reject
-from training.progress import Progress, one_thread
+from training.cohort import Label, to_steps
+from training.cohort.journal import Done, Part, Reject
+from training.cohort.splits import SplitBy, SplitRule
+from training.cohort.steps import Step
+from training.cohort.workers import ordered
+from training.cohort.writer import Target
+from training.config import to_json
+from training.progress import Progress
 
 if TYPE_CHECKING:
     import polars as pl
 
-_CHUNK = 32  # ECGs that a process reads before it hands them over
+CHUNK = 32  # ECGs that a process reads before it hands them over, and that a killed run may read again
 
 
 @dataclass(frozen=True, kw_only=True)
 class BuildOptions:
     """What every builder that reads files can be told."""
 
-    out: Path = field(metadata={"help": "folder to write; must be new or empty"})
-    lowest_mmol_l: float = field(default=1.0, metadata={"help": "lower labels are left out as implausible"})
-    highest_mmol_l: float = field(default=12.0, metadata={"help": "higher labels are left out as implausible"})
+    out: Path = field(metadata={"help": "folder to write; new, empty, or begun by the same command"})
+    split_by: SplitBy = field(default=SplitBy.PATIENT, metadata={"help": "what the test split is: hashed patients, "
+        "a later time, or other sites"})  # fmt: skip
+    split_column: str = field(default="", metadata={"help": "column to split by, if not that of the description"})
+    test_from: str | None = field(default=None, metadata={"help": "by time: ECGs from here on are the test split"})
+    test_sites: str | None = field(default=None, metadata={"help": "by site: those of the test split, as A,B,C"})
     split_key: str = field(default="ecg_ka cohort", metadata={"help": "same key, same patient, same split"})
     workers: int = field(default=os.cpu_count() or 1, metadata={"help": "processes"})
 
+    def rule(self, time_column: str) -> SplitRule:
+        """The rule of the splits; raises ValueError if options do not go together."""
+        column = self.split_column or {SplitBy.TIME: time_column, SplitBy.SITE: "site"}.get(self.split_by, "")
+        sites = tuple(site.strip() for site in (self.test_sites or "").split(",") if site.strip())
+        return SplitRule(
+            key=self.split_key, by=self.split_by, column=column, test_from=self.test_from, test_sites=sites
+        )
+
+    def content(self) -> dict[str, Any]:
+        """The options that decide about the content of a cohort."""
+        return {key: value for key, value in to_json(self).items() if key not in ("out", "workers")}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Listing:
+    """``rows``: path below ``folder``, patient, label, split and covariates; a patient's ECGs in the order of time."""
+
+    rows: pl.DataFrame
+    folder: Path
+    label: Label
+    steps: Sequence[Step]
+
 
 class Outcome(NamedTuple):
-    """One file: the model input (leads, T) and the SHA-256 of the ECG, or why there is none."""
+    """One file: SHA-256 of the ECG and grade of its quality, or why there is none."""
 
-    steps: NDArray[np.int16] | None
     sha256: str
+    quality: str
     reason: str
 
 
-def write_records(
-    listing: pl.DataFrame, folder: Path, options: BuildOptions, about: dict[str, Any], steps: Sequence[Step]
-) -> None:
-    """Write the cohort of the ECGs in ``listing``: path below ``folder``, patient, potassium_mmol_l, covariates.
+class Chunk(NamedTuple):
+    """Some files: ``steps`` (n, leads, T) of those that are usable, and what became of each."""
 
-    The rows of a patient come in the order of time. An ECG whose file was there already, under another path, is left
-    out: under another patient's name it could be in two splits. Files that cannot be read or used are in rejects.csv.
+    steps: NDArray[np.int16]
+    outcomes: list[Outcome]
+
+
+def write_records(listing: Listing, options: BuildOptions, about: dict[str, Any]) -> None:
+    """Write the cohort of the ECGs listed. Those whose file was there already, under another path, are left out: under
+    another patient's name one could be in two splits. Files that cannot be read or used are in rejects.csv.
 
     Raises:
-        FileExistsError: ``options.out`` holds something already.
+        FileExistsError: ``options.out`` holds something else already.
         ValueError: no ECG is left.
     """
-    spec = SignalSpec()
-    rejects: list[Reject] = []
-    with CohortWriter(options.out, spec, options.split_key) as writer:
-        n_left = 0
-        for part in _parts(listing, folder, spec, options.workers, rejects):
-            writer.add(part)
-            n_left += len(part.steps)
-        counted = [asdict(step) for step in (*steps, Step("read, usable, and not there already", n_left))]
-        writer.finish({"is_simulated": False, **about, "steps": counted, "rejects": len(rejects)}, rejects)
+    import polars as pl
+
+    about = {"is_simulated": False, **about, "spec": options.content()}
+    content = {"listing_sha256": hashlib.sha256(listing.rows.write_csv().encode()).hexdigest(), "about": about}
+    target = Target(options.out, SignalSpec(), content)
+    if target.is_finished():
+        return
+    with target.journal(len(listing.rows)) as journal:
+        for part in _parts(listing, target.spec, journal.done, options.workers):
+            journal.add(part)
+        facts = {name: [*chain.from_iterable(d.facts[name] for d in journal.done)] for name in _FACTS}
+        kept = pl.DataFrame(facts, schema=_FACTS)
+        index = listing.rows[kept["row"]].with_columns(quality=kept["quality"], ecg_sha256=kept["ecg_sha256"])
+        steps = [*listing.steps, Step("read, usable, and not there already", len(index))]
+        target.finish(journal, index, listing.label, {**about, "steps": [step._asdict() for step in steps]})
 
 
-def _parts(
-    listing: pl.DataFrame, folder: Path, spec: SignalSpec, workers: int, rejects: list[Reject]
-) -> Iterator[Part]:
-    progress = Progress("reading", len(listing))
-    columns = columns_of(listing)
-    paths = listing["path"].to_list()
-    starts = range(0, len(paths), _CHUNK)
-    seen: dict[str, str] = {}
-    with get_context("spawn").Pool(workers, initializer=one_thread) as pool:
-        chunks = pool.imap(partial(read_chunk, folder, spec), (paths[i : i + _CHUNK] for i in starts))
-        for start, outcomes in zip(starts, chunks, strict=True):
-            kept = []
-            for i, outcome in enumerate(outcomes, start):
-                reason = outcome.reason or _repeated(outcome.sha256, paths[i], seen)
-                if reason:
-                    rejects.append(Reject(paths[i], reason))
-                else:
-                    kept.append(i)
-            inputs = [s for i in kept if (s := outcomes[i - start].steps) is not None]
-            progress.step(len(outcomes), f"{len(rejects)} rejected")
-            if inputs:
-                yield Part(np.stack(inputs), {name: column[kept] for name, column in columns.items()})
+def _parts(listing: Listing, spec: SignalSpec, done: Sequence[Done], workers: int) -> Iterator[Part]:
+    paths = listing.rows["path"].to_list()
+    first: dict[str, str] = {}
+    for _, facts, _ in done:
+        first |= {sha256: paths[row] for row, sha256 in zip(facts["row"], facts["ecg_sha256"], strict=True)}
+    starts = range(len(done) * CHUNK, len(paths), CHUNK)
+    n_rejects = sum(len(part.rejects) for part in done)
+    progress = Progress("reading", len(paths), done=min(len(done) * CHUNK, len(paths)))
+    chunks = ordered(partial(read_chunk, listing.folder, spec), (paths[i : i + CHUNK] for i in starts), workers)
+    for start, chunk in zip(starts, chunks, strict=True):
+        part = _without_repeated(start, paths, chunk, first)
+        n_rejects += len(part.rejects)
+        progress.step(len(chunk.outcomes), f"{n_rejects} rejected")
+        yield part
 
 
-def _repeated(sha256: str, path: str, seen: dict[str, str]) -> str:
-    first = seen.setdefault(sha256, path)
-    return "" if first == path else f"the same ECG as {first}"
+_FACTS: dict[str, Any] = {"row": int, "quality": str, "ecg_sha256": str}
 
 
-def read_chunk(folder: Path, spec: SignalSpec, paths: Sequence[str]) -> list[Outcome]:
+def _without_repeated(start: int, paths: Sequence[str], chunk: Chunk, first: dict[str, str]) -> Part:
+    """A part of a chunk; ``first`` has the path of every ECG so far, and gets its own."""
+    rejects, usable = [], []
+    facts: dict[str, list[Any]] = {name: [] for name in _FACTS}
+    for row, outcome in enumerate(chunk.outcomes, start):
+        reason = outcome.reason
+        if not reason:
+            earlier = first.setdefault(outcome.sha256, paths[row])
+            reason = "" if earlier == paths[row] else f"the same ECG as {earlier}"
+            usable.append(not reason)
+        if reason:
+            rejects.append(Reject(paths[row], reason))
+        else:
+            for name, value in zip(_FACTS, (row, outcome.quality, outcome.sha256), strict=True):
+                facts[name].append(value)
+    return Part(chunk.steps[np.array(usable, dtype=bool)], facts, rejects)
+
+
+def read_chunk(folder: Path, spec: SignalSpec, paths: Sequence[str]) -> Chunk:
     """The model inputs of some files, through the same calls as serving."""
-    return [_outcome(folder / path, spec) for path in paths]
-
-
-def _outcome(path: Path, spec: SignalSpec) -> Outcome:
-    try:
-        record = read(path)
-        return Outcome(to_steps(prepare(record, spec).signal_mv), record.source.sha256, "")
-    except (UnreadableRecord, UnusableRecord) as error:
-        return Outcome(None, "", f"{error.title}: {error}")
+    steps = np.empty((len(paths), len(spec.leads), spec.n_samples), dtype=np.int16)
+    outcomes = []
+    n = 0
+    for path in paths:
+        try:
+            record = read(folder / path)
+            window, _ = choose_window(record, spec)
+            steps[n] = to_steps(to_model_input(window, spec).signal_mv)
+            outcomes.append(Outcome(record.source.sha256, assess(window).grade.value, ""))
+            n += 1
+        except (UnreadableRecord, UnusableRecord) as error:
+            outcomes.append(Outcome("", "", f"{error.title}: {error}"))
+    return Chunk(steps[:n], outcomes)

@@ -1,40 +1,43 @@
-"""A simulated cohort, made by several processes.
-
-    python -m training.cohort.simulated --out cohorts/demo --patients 128000
-
-Everything made from it is marked simulated: its accuracy says nothing about patients.
-"""
+"""A simulated cohort, made by several processes."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
 from functools import partial
-from multiprocessing import get_context
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ecg_ka.errors import UnusableRecord
-from ecg_ka.estimator import prepare
-from ecg_ka.preprocess import SignalSpec
+from ecg_ka.estimator import choose_window
+from ecg_ka.preprocess import SignalSpec, to_model_input
+from ecg_ka.quality import assess
 from ecg_ka.record import LEADS, EcgRecord, Source
 from ecg_ka.simulator import FS_HZ, CohortSpec, Preset, Prior, simulate_batch
-from training.cohort import to_steps
-from training.cohort.writer import CohortWriter, Part
-from training.config import execute, to_json
-from training.progress import Progress, one_thread
+from training.cohort import POTASSIUM, to_steps
+from training.cohort.journal import Part
+from training.cohort.splits import hashed_splits
+from training.cohort.workers import ordered
+from training.cohort.writer import Target
+from training.config import to_json
+from training.progress import Progress
 
 SPLIT_KEY = "ecg_ka simulated cohort"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedConfig:
-    """Simulate a cohort of 12-lead ECGs with potassium values."""
+    """Simulate a cohort of 12-lead ECGs with potassium values.
 
-    out: Path = field(metadata={"help": "folder to write; must be new or empty"})
+        python -m training.cohort simulated --out cohorts/demo --patients 128000
+
+    Everything made from it is marked simulated: its accuracy says nothing about patients.
+    """
+
+    out: Path = field(metadata={"help": "folder to write; new, empty, or begun by the same command"})
     patients: int = field(default=128_000, metadata={"help": "number of patients"})
     visits: int = field(default=1, metadata={"help": "ECGs a patient"})
     preset: Preset = field(default=Preset.PUBLISHED, metadata={"help": "size of the potassium effects"})
@@ -43,19 +46,19 @@ class SimulatedConfig:
     ckd_link: bool = field(default=True, metadata={"help": "let kidney disease depend on potassium"})
     workers: int = field(default=os.cpu_count() or 1, metadata={"help": "processes"})
 
-
-def main() -> None:
-    """Entry point of ``python -m training.cohort.simulated``."""
-    execute(SimulatedConfig, build)
+    def __post_init__(self) -> None:
+        if self.patients < 1 or self.visits < 1:
+            raise ValueError(f"{self.patients} patients with {self.visits} visits; expected at least one of each")
 
 
 def build(config: SimulatedConfig) -> None:
     """Simulate, preprocess and write a cohort.
 
     Raises:
-        FileExistsError: the folder holds a cohort already.
+        FileExistsError: the folder holds something else already.
     """
-    spec = SignalSpec()
+    import polars as pl
+
     cohort = CohortSpec(
         preset=config.preset,
         prior=config.prior,
@@ -64,38 +67,42 @@ def build(config: SimulatedConfig) -> None:
         seed=config.seed,
         ckd_link=config.ckd_link,
     )
-    progress = Progress("simulating", config.patients * config.visits)
-    with (
-        CohortWriter(config.out, spec, SPLIT_KEY) as writer,
-        get_context("spawn").Pool(config.workers, initializer=one_thread) as pool,
-    ):
-        for part in pool.imap(partial(make_part, cohort, spec), range(cohort.n_batches)):
-            writer.add(part)
+    about = _about(config)
+    target = Target(config.out, SignalSpec(), {"about": about})
+    if target.is_finished():
+        return
+    with target.journal(config.patients * config.visits) as journal:
+        progress = Progress("simulating", config.patients * config.visits, done=journal.n)
+        batches = range(len(journal.done), cohort.n_batches)
+        for part in ordered(partial(make_part, cohort, target.spec), batches, config.workers):
+            journal.add(part)
             progress.step(len(part.steps))
-        writer.finish(_about(config))
+        names = journal.done[0].facts
+        index = pl.DataFrame({name: [*chain.from_iterable(d.facts[name] for d in journal.done)] for name in names})
+        index = index.with_columns(split=hashed_splits(index["patient"], SPLIT_KEY))
+        target.finish(journal, index, POTASSIUM, about)
 
 
 def make_part(cohort: CohortSpec, spec: SignalSpec, batch_index: int) -> Part:
-    """Simulate one batch and bring it into the form the network sees, through the same call as serving.
+    """Simulate one batch and bring it into the form the network sees, through the same calls as serving.
 
     Raises:
-        UnusableRecord: never for a simulated ECG; it would be a fault of the simulator.
+        RuntimeError: an ECG cannot be used, which is a fault of the simulator.
     """
     batch = simulate_batch(cohort, batch_index)
     source = Source(format="simulated", sha256="", units_in="mV")
-    try:
-        inputs = [
-            prepare(EcgRecord(signal_mv=signal, leads=LEADS, fs_hz=FS_HZ, source=source), spec).signal_mv
-            for signal in batch.signal_mv
-        ]
-    except UnusableRecord as error:
-        raise RuntimeError(f"the simulator made an unusable ECG in batch {batch_index}: {error}") from error
-    columns: dict[str, NDArray[Any]] = {
-        "patient": batch.patient_id,
-        "potassium_mmol_l": batch.potassium_mmol_l.astype(np.float32),
-        **batch.covariates,
-    }
-    return Part(to_steps(np.stack(inputs)), columns)
+    steps = np.empty((len(batch.signal_mv), len(spec.leads), spec.n_samples), dtype=np.int16)
+    grades = []
+    for row, signal_mv in enumerate(batch.signal_mv):
+        window, _ = choose_window(EcgRecord(signal_mv=signal_mv, leads=LEADS, fs_hz=FS_HZ, source=source), spec)
+        try:
+            steps[row] = to_steps(to_model_input(window, spec).signal_mv)
+        except UnusableRecord as error:
+            raise RuntimeError(f"the simulator made an unusable ECG in batch {batch_index}: {error}") from error
+        grades.append(assess(window).grade.value)
+    facts = {"patient": batch.patient_id, POTASSIUM.name: batch.potassium_mmol_l, **batch.covariates}
+    listed: dict[str, list[Any]] = {name: values.tolist() for name, values in facts.items()}
+    return Part(steps, {**listed, "quality": grades}, [])
 
 
 def _about(config: SimulatedConfig) -> dict[str, Any]:
@@ -103,9 +110,6 @@ def _about(config: SimulatedConfig) -> dict[str, Any]:
     return {
         "is_simulated": True,
         "description": f'simulated ("{config.preset}" potassium effects, prior "{config.prior}", seed {config.seed})',
+        "licence": "made by a program; no patient's data",
         "spec": spec,
     }
-
-
-if __name__ == "__main__":
-    main()

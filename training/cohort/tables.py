@@ -1,17 +1,27 @@
-"""Tables that a hospital hands over: columns checked by name, rows streamed, arrays for the index of a cohort."""
+"""Tables that a hospital hands over: found by name, columns checked by name, rows streamed."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 if TYPE_CHECKING:
     import polars as pl
+
+_ENDINGS = (".csv.gz", ".csv", ".parquet")
+
+
+def table_named(folder: Path, name: str) -> Path:
+    """The table ``name`` in a folder, gzipped or not.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    for ending in _ENDINGS:
+        if (path := folder / f"{name}{ending}").is_file():
+            return path
+    raise FileNotFoundError(f"{folder} has no table {name}: looked for {', '.join(name + e for e in _ENDINGS)}")
 
 
 def table(path: Path, columns: Mapping[str, Any]) -> pl.LazyFrame:
@@ -66,29 +76,6 @@ def moment(name: str) -> pl.Expr:
 
 
 _MOMENTS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M")
-
-
-def columns_of(frame: pl.DataFrame) -> dict[str, NDArray[Any]]:
-    """Columns as arrays that need no pickle; a missing text is empty, a missing number NaN, a missing time NaT."""
-    return {series.name: _array(series) for series in frame}
-
-
-def _array(series: pl.Series) -> NDArray[Any]:
-    import polars as pl
-
-    if series.dtype.is_temporal():
-        return np.asarray(series.to_numpy(), dtype="datetime64[us]")
-    if series.dtype == pl.Null:
-        return np.full(len(series), np.nan)
-    if series.dtype == pl.Boolean or series.dtype.is_numeric():
-        return series.to_numpy() if series.null_count() == 0 else series.cast(pl.Float64).to_numpy()
-    return np.array(series.cast(pl.String).fill_null("").to_list(), dtype=str)
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _first_line(error: Exception) -> str:

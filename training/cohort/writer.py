@@ -1,122 +1,143 @@
-"""The one way a cohort gets to disk: under another name until it is whole, then renamed in one step."""
+"""The one way a cohort gets to disk: part by part under another name, then renamed in one step."""
 
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+import scipy
 
-from ecg_ka.preprocess import SignalSpec
-from training.cohort import Split, refuse_leakage, split_of
+import ecg_ka
+from ecg_ka.preprocess import LSB_MV, SignalSpec
+from training.cohort import Label, Split
+from training.cohort.index import in_standard_form, refuse_leakage
+from training.cohort.journal import Journal, Reject, discard
 
+if TYPE_CHECKING:
+    import polars as pl
 
-class Part(NamedTuple):
-    """Some ECGs of a cohort: ``steps`` (B, leads, T), and columns (B,) with ``patient`` and ``potassium_mmol_l``."""
-
-    steps: NDArray[np.int16]
-    columns: dict[str, NDArray[Any]]
-
-
-class Reject(NamedTuple):
-    """A file that is not in the cohort, and why."""
-
-    path: str
-    reason: str
+FORMAT = 2  # 1 had index.npz
 
 
-class CohortWriter:
-    """Takes parts, writes a cohort. A killed run leaves ``OUT.part`` behind, which the next run deletes; any other
-    failure leaves nothing.
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The folder ``out`` as it is to be: ``content`` is all that decides about it, in plain JSON types."""
 
-    Raises:
-        FileExistsError: ``out`` holds something already.
-    """
+    out: Path
+    spec: SignalSpec
+    content: dict[str, Any]
 
-    def __init__(self, out: Path, spec: SignalSpec, split_key: str) -> None:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise FileExistsError(f"{out} holds something already; name another folder with --out or delete it")
-        self._out, self._spec, self._split_key = out, spec, split_key
-        self._folder = out.with_name(out.name + ".part")
-        self._columns: list[dict[str, NDArray[Any]]] = []
-        self._n = 0
-        self._hash = hashlib.sha256()
+    @property
+    def unfinished(self) -> Path:
+        """Where the cohort lies until it is whole."""
+        return self.out.with_name(self.out.name + ".part")
 
-    def __enter__(self) -> CohortWriter:
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self._folder.mkdir(parents=True)
-        self._file = (self._folder / "signals.npy").open("wb")
-        self._write_header()
-        return self
+    @property
+    def plan(self) -> dict[str, Any]:
+        """What is written down beside an unfinished cohort, and as a hash in a finished one."""
+        return {"format": FORMAT, "signal_sha256": self.spec.sha256, **self.content}
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+    @property
+    def sha256(self) -> str:
+        """Identity of the plan."""
+        return hashlib.sha256(json.dumps(self.plan, sort_keys=True).encode()).hexdigest()
 
-    def add(self, part: Part) -> None:
-        """Append ECGs; those of a patient come in the order of time."""
-        if part.steps.shape[1:] != self._shape()[1:] or part.steps.dtype != np.int16:
-            raise ValueError(f"steps {part.steps.dtype} {part.steps.shape}; expected int16 {self._shape()}")
-        if len(part.steps) == 0:
-            return
-        data = np.ascontiguousarray(part.steps, dtype="<i2").tobytes()
-        self._hash.update(data)
-        self._file.write(data)
-        self._columns.append(part.columns)
-        self._n += len(part.steps)
-
-    def finish(self, about: dict[str, Any], rejects: Sequence[Reject] = ()) -> None:
-        """Write index, description and the list of rejected files, and give the cohort its name.
+    def is_finished(self) -> bool:
+        """Whether ``out`` holds this very cohort already.
 
         Raises:
-            ValueError: no ECG was added, or a patient would be in two splits.
+            FileExistsError: it holds something else.
         """
-        if self._n == 0:
-            raise ValueError("no ECG is left for the cohort")
-        index = {name: np.concatenate([part[name] for part in self._columns]) for name in self._columns[0]}
-        index["split"] = np.array([split_of(str(p), self._split_key).value for p in index["patient"]], dtype="U11")
-        refuse_leakage(index)
-        self._file.seek(0)
-        self._write_header()
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        np.savez(self._folder / "index.npz", **index)  # type: ignore[arg-type]  # the stub takes a column for a flag
-        _write_rejects(self._folder / "rejects.csv", rejects)
-        self._describe(index, about)
-        self._folder.replace(self._out)
+        if not self.out.exists() or (self.out.is_dir() and not any(self.out.iterdir())):
+            return False
+        about = self.out / "cohort.json"
+        if about.is_file() and json.loads(about.read_text()).get("sha256", {}).get("plan") == self.sha256:
+            discard(self.unfinished)
+            return True
+        raise FileExistsError(
+            f"{self.out} holds something already, made with other options or tables; name another folder with --out "
+            "or delete it"
+        )
 
-    def _describe(self, index: dict[str, NDArray[Any]], about: dict[str, Any]) -> None:
-        hashes = {
-            "signals": self._hash.hexdigest(),
-            "index": hashlib.sha256((self._folder / "index.npz").read_bytes()).hexdigest(),
-        }
+    def journal(self, n: int) -> Journal:
+        """To be used in a ``with`` statement: takes parts, and knows those that a run before has written.
+
+        The same software has to go on with it: another version may compute other samples.
+
+        Raises:
+            OSError: the disk has no space for ``n`` ECGs.
+        """
+        shape = (len(self.spec.leads), self.spec.n_samples)
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        journal = Journal(self.unfinished, {**self.plan, "software": _software()}, shape)
+        there = journal.signals.stat().st_size if journal.signals.is_file() else 0
+        needed, free = 2 * n * shape[0] * shape[1] - there, shutil.disk_usage(self.out.parent).free
+        if needed > free:
+            raise OSError(
+                errno.ENOSPC, f"{n} ECGs need {needed / 1e9:.1f} GB; free are {free / 1e9:.1f}", str(self.out)
+            )
+        return journal
+
+    def finish(self, journal: Journal, index: pl.DataFrame, label: Label, about: dict[str, Any]) -> None:
+        """Write ``index`` (a row an ECG, with patient, label and split), description and the list of rejected files,
+        and give the cohort its name.
+
+        Raises:
+            ValueError: no ECG is left, or a patient would be in two splits.
+        """
+        rejects = list(chain.from_iterable(part.rejects for part in journal.done))
+        if journal.n == 0:
+            discard(journal.folder)
+            such = f"; {len(rejects)} files rejected, such as {': '.join(rejects[0])}" if rejects else ""
+            raise ValueError(f"no ECG is left for the cohort{such}")
+        refuse_leakage(index["patient"].to_numpy(), index["split"].to_numpy())
+        journal.seal()
+        folder = journal.folder / "cohort"
+        in_standard_form(index, label).write_parquet(folder / "index.parquet", row_group_size=65_536)
+        _write_rejects(folder / "rejects.csv", rejects)
+        counts = dict(index["split"].value_counts().iter_rows())
         description = {
-            "about": about,
-            "signal": asdict(self._spec),
-            "signal_sha256": self._spec.sha256,
-            "counts": {split.value: int((index["split"] == split.value).sum()) for split in Split},
-            "sha256": hashes,
+            "format": FORMAT,
+            "about": {**about, "rejects": len(rejects)},
+            "label": asdict(label),
+            "signal": asdict(self.spec),
+            "signal_sha256": self.spec.sha256,
+            "step_mv": LSB_MV,
+            "counts": {split.value: counts.get(split.value, 0) for split in Split},
+            "sha256": {"signals": journal.sha256, "index": sha256_of(folder / "index.parquet"), "plan": self.sha256},
         }
-        (self._folder / "cohort.json").write_text(json.dumps(description, indent=1, sort_keys=True) + "\n")
+        (folder / "cohort.json").write_text(json.dumps(description, indent=1, sort_keys=True) + "\n")
+        for path in folder.iterdir():
+            _to_disk(path)
+        folder.replace(self.out)
+        discard(journal.folder)
 
-    def _shape(self) -> tuple[int, int, int]:
-        return (self._n, len(self._spec.leads), self._spec.n_samples)
 
-    def _write_header(self) -> None:
-        """The header of NPY 1.0, which numpy pads so that a longer first axis does not lengthen it."""
-        facts = {"descr": "<i2", "fortran_order": False, "shape": self._shape()}
-        np.lib.format.write_array_header_1_0(self._file, facts)
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _software() -> dict[str, str]:
+    """What decides, beside options and tables, about the bytes of a cohort."""
+    import polars as pl
+
+    hashed = hashlib.sha256()
+    for folder in (Path(ecg_ka.__file__).parent, Path(__file__).parent):
+        for path in sorted(folder.rglob("*.py")):
+            hashed.update(path.read_bytes())
+    return {"code": hashed.hexdigest(), "numpy": np.__version__, "scipy": scipy.__version__, "polars": pl.__version__}
 
 
 def _write_rejects(path: Path, rejects: Sequence[Reject]) -> None:
@@ -124,3 +145,9 @@ def _write_rejects(path: Path, rejects: Sequence[Reject]) -> None:
         table = csv.writer(stream)
         table.writerow(Reject._fields)
         table.writerows(rejects)
+
+
+def _to_disk(path: Path) -> None:
+    """A rename may outlive a power cut that the content does not."""
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())

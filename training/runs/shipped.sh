@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 work=${1:-runs/shipped}
 
-python -m training.cohort.simulated --out "$work/cohort" --patients 160000 --preset published --prior wide --seed 1
+python -m training.cohort simulated --out "$work/cohort" --patients 160000 --preset published --prior wide --seed 1
 python -m training.train --cohort "$work/cohort" --out "$work/l1" --loss l1 --epochs 8 --seed 1
 python -m training.train --cohort "$work/cohort" --out "$work/dist" --init "$work/l1" --head-only \
   --loss dist --dist-weight 0.25 --weights inv --epochs 12 --batch-size 2048 --learning-rate 1e-3 --seed 1
