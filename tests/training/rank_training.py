@@ -1,6 +1,6 @@
 """One of the processes that train together; test_ranks.py starts them.
 
-torchrun ... -m tests.training.rank_training FOLDER writes losses.json, the loss of every step by objective.
+torchrun ... -m tests.training.rank_training FOLDER: each writes losses_RANK.json, by objective the loss of every step.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ from pathlib import Path
 
 import torch
 
-from training import batch_statistics, ranks
-from training.draws import Order
-from training.objective import Addition, Loss, ObjectiveConfig, Weights
-from training.trainer import Execution, WholeTrainer
 from tests.training.test_trainer import COHORT, LABELS, SCHEDULE, network
-from training.augment import augmentation_for, Strength
-from training.objective import make_objective
+from training import batch_statistics, ranks
+from training.augment import Strength, augmentation_for
+from training.draws import Order
+from training.objective import Addition, Loss, ObjectiveConfig, Weights, make_objective
+from training.trainer import Execution, WholeTrainer
 
 OBJECTIVES = {
     "dist and smoothing": ObjectiveConfig(loss=Loss.DIST, weights=Weights.SQINV, addition=Addition.FDS),
@@ -32,9 +31,11 @@ LEADS = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
 class Recording(WholeTrainer):
     """Keeps the loss of every step."""
 
+    losses: list[float]
+
     def _step(self, batch: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         loss = super()._step(batch, labels)
-        self.losses = [*getattr(self, "losses", []), float(loss)]
+        self.losses.append(float(loss))
         return loss
 
 
@@ -49,6 +50,7 @@ def curves() -> dict[str, list[float]]:
         objective = make_objective(config, LABELS, net.n_features)
         augment = augmentation_for(LEADS, Strength.FULL)
         trainer = Recording(schedule, net, objective, COHORT, augment, Execution(draws=Order.BY_POSITION, ema=0.9))
+        trainer.losses = []
         assert len(list(trainer.epochs())) == 10
         found[name] = trainer.losses
     return found
@@ -58,4 +60,4 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     with ranks.joined(torch.device("cpu")):
         found = curves()
-        (Path(sys.argv[1]) / f"losses{torch.distributed.get_rank()}.json").write_text(json.dumps(found))
+        (Path(sys.argv[1]) / f"losses_{torch.distributed.get_rank()}.json").write_text(json.dumps(found))
