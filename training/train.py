@@ -226,3 +226,7 @@ def predict(
     device = next(network.parameters()).device
     spread = network.spread(embedding.to(device)).double().cpu().numpy()
     return estimates_from(network, embedding), spread, embedding.numpy()
+
+
+if __name__ == "__main__":
+    main()

@@ -94,9 +94,9 @@ def test_reversals_are_what_electrodes_at_other_places_give(leads: tuple[str, ..
     assert len(reversals(leads)) == len(pairs)
     for (one, other), rows in zip(pairs, reversals(leads), strict=True):
         swapped = {**potentials, one: potentials[other], other: potentials[one]}
-        matrix = torch.tensor(rows)
-        torch.testing.assert_close(matrix @ recorded(potentials, leads), recorded(swapped, leads))
-        torch.testing.assert_close(matrix @ matrix, torch.eye(len(leads)))
+        matrix, as_it_was = torch.tensor(rows), recorded(potentials, leads)
+        torch.testing.assert_close(matrix @ as_it_was, recorded(swapped, leads))
+        torch.testing.assert_close(matrix @ matrix @ as_it_was, as_it_was)
 
 
 def recorded(v: dict[str, torch.Tensor], leads: tuple[str, ...]) -> torch.Tensor:
