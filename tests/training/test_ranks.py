@@ -44,7 +44,7 @@ def test_two_gloo_processes_have_the_loss_curves_of_one(tmp_path: Path) -> None:
 def test_shares_follow_each_other(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ranks, "is_several", lambda: True)
     monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 3)
-    found = []
+    found: list[int] = []
     for rank in range(3):
         monkeypatch.setattr(torch.distributed, "get_rank", lambda rank=rank: rank)
         found += range(n)[ranks.share(n)]

@@ -36,7 +36,7 @@ def test_smoke_makes_a_bundle_and_again_nothing(tmp_path: Path) -> None:
     """With 300 patients; the second time all is there, and only the export is made anew."""
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     for _ in range(2):
-        command = [RUNS / "smoke.sh", tmp_path / "work", "300"]
+        command = [str(RUNS / "smoke.sh"), str(tmp_path / "work"), "300"]
         done = subprocess.run(command, env=env, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     assert "is finished; nothing to do" in done.stdout
