@@ -21,8 +21,7 @@ from training.trainer import Execution, WholeTrainer
 
 OBJECTIVES = {
     "dist and smoothing": ObjectiveConfig(loss=Loss.DIST, weights=Weights.SQINV, addition=Addition.FDS),
-    "noise that is learnt": ObjectiveConfig(loss=Loss.BMC),
-    "contrast": ObjectiveConfig(addition=Addition.CONR),
+    "contrast and noise that is learnt": ObjectiveConfig(loss=Loss.BMC, addition=Addition.CONR),
     "sharpness": ObjectiveConfig(loss=Loss.HUBER, addition=Addition.BSAM),  # L1 has a kink that rounding may step over
 }
 LEADS = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")

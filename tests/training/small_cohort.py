@@ -1,24 +1,28 @@
-"""A cohort of noise, whose first lead is the higher the more potassium there is; made at once, trained in seconds."""
+"""A simulated cohort of which each ECG lasts one second: it is made and trained in seconds."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 
-from ecg_ka.preprocess import SignalSpec
-from training.cohort.writer import CohortWriter, Part
+from training.cohort.simulated import SimulatedConfig, build
 
-SHORT = SignalSpec(duration_s=1.0, min_duration_s=0.5)
+N_SAMPLES = 250
 
 
-def small_cohort(folder: Path, spec: SignalSpec = SHORT, n: int = 160) -> Path:
-    """``n`` patients with an ECG each, written as every cohort is."""
-    rng = np.random.default_rng(0)
-    potassium = np.round(rng.normal(4.4, 0.9, n).clip(2.5, 7.5), 1).astype(np.float32)
-    steps = rng.integers(-300, 300, (n, len(spec.leads), spec.n_samples)).astype(np.int16)
-    steps[:, 0] += (100 * potassium[:, None]).astype(np.int16)
-    with CohortWriter(folder, spec, "small") as writer:
-        writer.add(Part(steps, {"patient": np.array([f"p{i}" for i in range(n)]), "potassium_mmol_l": potassium}))
-        writer.finish({"is_simulated": True, "description": "noise"})
+def full_cohort(folder: Path, patients: int) -> Path:
+    """With an ECG each."""
+    build(SimulatedConfig(out=folder, patients=patients, workers=1))
+    return folder
+
+
+def small_cohort(folder: Path, patients: int = 160) -> Path:
+    """The same, cut after a second."""
+    signals = np.load(full_cohort(folder, patients) / "signals.npy")
+    np.save(folder / "signals.npy", signals[:, :, :N_SAMPLES])
+    about = json.loads((folder / "cohort.json").read_text())
+    about["signal"]["duration_s"] = 1.0
+    (folder / "cohort.json").write_text(json.dumps(about))
     return folder

@@ -11,8 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from ecg_ka.bundle import SHIPPED
-from ecg_ka.preprocess import SignalSpec
-from tests.training.small_cohort import SHORT, small_cohort
+from tests.training.small_cohort import full_cohort, small_cohort
 from training.checkpoint import FILE
 from training.parent import Parent
 from training.train import TrainConfig, run
@@ -28,7 +27,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
 
 def test_a_hospital_goes_on_from_the_shipped_bundle(tmp_path: Path) -> None:
     """With a learning rate that moves nothing: what is left is the bundle's network, and the run says so."""
-    cohort = small_cohort(tmp_path / "cohort", SignalSpec(), n=60)
+    cohort = full_cohort(tmp_path / "cohort", 60)
     config = TrainConfig(cohort=cohort, out=tmp_path / "ours", init=SHIPPED, epochs=1, head_only=True, threads=1)
     run(replace(config, learning_rate=1e-12))
     ours, theirs = load_file(tmp_path / "ours" / "weights.safetensors"), load_file(SHIPPED / "weights.safetensors")
@@ -65,4 +64,4 @@ def test_a_run_keeps_what_it_started_from_wherever_it_is_read(
     after = json.loads((tmp_path / "dist" / "config.json").read_text())["after"]
     assert after["config"] == json.loads((base.out / "config.json").read_text())["train"]
     assert after["after"] is None
-    assert Parent.open(tmp_path / "dist").signal["duration_s"] == SHORT.duration_s
+    assert Parent.open(tmp_path / "dist").signal["duration_s"] == 1.0

@@ -126,7 +126,7 @@ def test_another_configuration_is_refused_by_name(whole: TrainConfig, tmp_path: 
     with pytest.raises(FileExistsError, match=r"batch_size 16 there, 32 here; seed 1 there, 2 here"):
         run(replace(whole, seed=2, batch_size=32))
     with pytest.raises(FileExistsError, match="cohort"):
-        run(replace(whole, cohort=small_cohort(tmp_path / "other", n=170)))
+        run(replace(whole, cohort=small_cohort(tmp_path / "other", 120)))
 
 
 def test_a_damaged_checkpoint_is_no_checkpoint(whole: TrainConfig, tmp_path: Path) -> None:

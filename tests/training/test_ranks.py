@@ -20,6 +20,7 @@ from training.batch_statistics import synchronise
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.timeout(900)  # three processes that share what cores there are
 def test_two_gloo_processes_have_the_loss_curves_of_one(tmp_path: Path) -> None:
     """50 steps of each objective that mixes the ECGs of a batch, with batch statistics over both, full augmentation
     and a last batch of 4; and both processes agree."""
