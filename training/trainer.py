@@ -46,7 +46,7 @@ class Schedule:
 class Execution:
     """By which means. A comparison is made with the defaults, and its cells are known by their schedule alone."""
 
-    draws: Order = field(default=Order.IN_ORDER, metadata={"help": "random numbers of augmentation; see draws.py"})
+    draws: Order = field(default=Order.IN_ORDER, metadata={"help": "of random numbers; by position on GPUs"})
     ema: float = field(default=0.0, metadata={"help": "decay a step of averaged weights, such as 0.999; 0 for none"})
     compile: bool = field(default=False, metadata={"help": "torch.compile the convolutions"})
     read_ahead: int = field(default=4, metadata={"help": "batches read before they are needed"})
