@@ -73,6 +73,13 @@ class TrainConfig(ObjectiveConfig, Schedule, Execution):
     device: str = field(default="auto", metadata={"help": "cpu, cuda, or auto"})
     threads: int = field(default=2, metadata={"help": "CPU threads of torch"})
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        least = {"epochs": 1, "batch_size": 1, "checkpoint_steps": 1, "read_threads": 1, "threads": 1}
+        wrong = [f"{name} {getattr(self, name)}" for name, value in least.items() if getattr(self, name) < value]
+        if wrong or not 0 <= self.ema < 1:
+            raise ValueError(f"{', '.join(wrong) or f'ema {self.ema}'}; expected at least 1, and 0 <= ema < 1")
+
 
 def main() -> None:
     """Entry point of ``python -m training.train``."""

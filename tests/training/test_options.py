@@ -15,6 +15,7 @@ from tests.training.small_cohort import small_cohort
 from tests.training.test_trainer import COHORT, LABELS, SCHEDULE, network
 from training.augment import Augmentation
 from training.objective import ObjectiveConfig, make_objective
+from training.train import TrainConfig
 from training.trainer import Execution, WholeTrainer
 
 ROOT = Path(__file__).parents[2]
@@ -53,3 +54,9 @@ def test_the_average_follows_the_weights() -> None:
     assert trainer.result is not net
     for name, value in expected.items():
         torch.testing.assert_close(average[name], value)
+
+
+@pytest.mark.parametrize(("name", "value"), [("checkpoint_steps", 0), ("batch_size", 0), ("ema", 1.0)])
+def test_numbers_that_mean_nothing_are_refused(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{name} {value}"):
+        TrainConfig(cohort=Path("c"), out=Path("o"), **{name: value})  # type: ignore[arg-type]
