@@ -14,3 +14,5 @@ python -m training.train --cohort "$work/cohort" --out "$work/l1" --init ecg_ka/
 python -m training.train --cohort "$work/cohort" --out "$work/dist" --init "$work/l1" --head-only \
   --loss dist --dist-weight 0.25 --weights inv --epochs 12 --batch-size 1024 --learning-rate 1e-3
 python -m training.export --run "$work/dist" --reference "$work/l1" --cohort "$work/cohort" --out "$work/bundle" --name finetuned
+[ -f "$work/report/report.json" ] || python -m training.evaluate --bundle "$work/bundle" --cohort "$work/cohort" \
+  --out "$work/report"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# MIMIC-IV-ECG with the potassium of MIMIC-IV to a bundle, on one GPU. ECG: the folder of MIMIC-IV-ECG, MIMIC: that of
+# MIMIC-IV-ECG with the potassium of MIMIC-IV to a bundle and its report, on one GPU. ECG: the folder of MIMIC-IV-ECG, MIMIC: that of
 # MIMIC-IV. Killed at any moment it goes on where it was. Usage: training/runs/mimic.sh ECG MIMIC FOLDER
 set -euo pipefail
 [ $# -eq 3 ] || { echo "usage: $0 ECG MIMIC FOLDER" >&2; exit 2; }
@@ -12,3 +12,5 @@ python -m training.train --cohort "$work/cohort" --out "$work/l1" --device cuda 
 python -m training.train --cohort "$work/cohort" --out "$work/dist" --init "$work/l1" --head-only --device cuda \
   --loss dist --dist-weight 0.25 --weights inv --epochs 12 --batch-size 2048 --learning-rate 1e-3
 python -m training.export --run "$work/dist" --reference "$work/l1" --cohort "$work/cohort" --out "$work/bundle" --name mimic
+[ -f "$work/report/report.json" ] || python -m training.evaluate --bundle "$work/bundle" --cohort "$work/cohort" \
+  --out "$work/report"

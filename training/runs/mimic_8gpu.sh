@@ -14,3 +14,5 @@ torchrun --standalone --nproc-per-node "${GPUS:-8}" \
 python -m training.train --cohort "$work/cohort" --out "$work/dist" --init "$work/l1" --head-only --device cuda \
   --loss dist --dist-weight 0.25 --weights inv --epochs 12 --batch-size 2048 --learning-rate 1e-3
 python -m training.export --run "$work/dist" --reference "$work/l1" --cohort "$work/cohort" --out "$work/bundle" --name mimic
+[ -f "$work/report/report.json" ] || python -m training.evaluate --bundle "$work/bundle" --cohort "$work/cohort" \
+  --out "$work/report"
