@@ -1,4 +1,4 @@
-# The HTTP service. Its root may be read-only; it writes at most to /tmp.
+# The HTTP service (the last stage). Its root may be read-only; it writes at most to /tmp. And training, if asked for.
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 FROM ${BASE_IMAGE} AS build
@@ -15,6 +15,27 @@ RUN python -m pip --python /opt/venv/bin/python install --no-deps --force-reinst
  && find /opt/venv/lib -type d -name tests \
       \( -path "*/numpy/*" -o -path "*/scipy/*" -o -path "*/pandas/*" -o -path "*/matplotlib/*" \) -prune -exec rm -rf {} + \
  && rm -rf /opt/venv/lib/python3.*/site-packages/pydicom/data/test_files
+
+# Training, for those who retrain in a container: docker build --target training --build-arg TORCH_INDEX=URL .
+# TORCH_INDEX is the package index that torch comes from: one with wheels for the GPUs at hand, or for none.
+FROM ${BASE_IMAGE} AS training
+ARG TORCH_INDEX=
+ENV PATH=/opt/venv/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    MPLCONFIGDIR=/tmp/matplotlib
+WORKDIR /src
+RUN python -m venv /opt/venv
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+RUN pip install -c constraints.txt ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch
+RUN mkdir ecg_ka && touch ecg_ka/__init__.py && pip install -c constraints.txt ".[training]"
+COPY ecg_ka ecg_ka
+RUN pip install --no-deps --force-reinstall .
+WORKDIR /app
+COPY training training
+USER 10001:10001
+ENTRYPOINT ["python", "-m", "training"]
+CMD ["--help"]
 
 FROM ${BASE_IMAGE} AS service
 LABEL org.opencontainers.image.title="ecg-ka" \

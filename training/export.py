@@ -123,10 +123,9 @@ def _provenance(config: ExportConfig, cohort: Cohort) -> Provenance:
 
 
 def _training(run: Path) -> dict[str, Any]:
-    """The configuration of a run and of the run that it started from."""
-    saved: dict[str, Any] = json.loads((run / "config.json").read_text())["train"]
-    before = saved["init"]
-    return {"config": saved, "after": None if before in (None, "None") else _training(Path(before))}
+    """The configuration of a run and what it says about the run that it started from."""
+    saved: dict[str, Any] = json.loads((run / "config.json").read_text())
+    return {"config": saved["train"], "after": saved["after"]}
 
 
 def _signal_spec(cohort: Cohort) -> SignalSpec:

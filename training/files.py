@@ -1,12 +1,19 @@
-"""Files that are there whole or not at all, whenever a run is killed."""
+"""Files that are there whole or not at all, whenever a run is killed or the disk is full."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write or replace a file in one step."""
     part = path.with_name(path.name + ".part")
-    part.write_bytes(content.encode() if isinstance(content, str) else content)
-    part.replace(path)
+    try:
+        with part.open("wb") as stream:
+            stream.write(content.encode() if isinstance(content, str) else content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

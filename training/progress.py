@@ -15,13 +15,17 @@ class Progress:
         self._started = self._printed = time.monotonic()
         self._is_terminal = sys.stderr.isatty()
 
+    @property
+    def is_due(self) -> bool:
+        """Will the next step print? A note that costs something is worth making only then."""
+        return time.monotonic() - self._printed >= (0.5 if self._is_terminal else 30.0)
+
     def step(self, n: int = 1, note: str = "") -> None:
         """``n`` more units are done; ``note`` stands behind the bar."""
         self._done += n
-        now = time.monotonic()
-        if self._done < self._total and now - self._printed < (0.5 if self._is_terminal else 30.0):
+        if self._done < self._total and not self.is_due:
             return
-        self._printed = now
+        now = self._printed = time.monotonic()
         rate = (self._done - self._done_before) / max(now - self._started, 1e-9)
         bar = "#" * (20 * self._done // self._total)
         left_s = (self._total - self._done) / max(rate, 1e-9)

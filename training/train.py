@@ -2,33 +2,48 @@
 
     python -m training.train --cohort cohorts/demo --out runs/l1
     python -m training.train --cohort cohorts/demo --out runs/dist --init runs/l1 --head-only --loss dist
+    python -m training.train --cohort cohorts/ours --out runs/ours --init ecg_ka/bundles/demo --learning-rate 3e-4
+    torchrun --nproc-per-node 8 -m training.train --cohort cohorts/mimic --out runs/l1 --draws by-position
 
 The second form is regressor re-training: the features of the first run stay as they are, the head is trained anew with
-Dist Loss. Results lie in the run folder: config.json, history.json, weights.safetensors (best by balanced MAE on the
-validation split), metrics.json.
+Dist Loss. The third goes on from a bundle with a hospital's own ECGs. The last takes eight GPUs, and trains what one
+would with the same batch.
+
+SIGTERM, Ctrl-C or a kill may come at any moment: the same command goes on where the run was, on a CPU to the same
+weights, bit for bit. What lies in the run folder is explained in training/run_folder.py.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import os
+import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 
-from ecg_ka.network import NetworkConfig, PotassiumNet, n_parameters
+from ecg_ka.errors import BundleError
+from ecg_ka.network import NetworkConfig, PotassiumNet
 from ecg_ka.uncertainty import Regions
+from training import batch_statistics, ranks
 from training.augment import Strength, augmentation_for
+from training.board import Board
+from training.checkpoint import Checkpoint
 from training.cohort import Cohort, Split
-from training.config import parse, to_json
-from training.files import write_atomically
+from training.config import execute, to_json
+from training.interruption import EXIT_CODE, Interrupted, Interruption
 from training.metrics import regression_metrics
 from training.objective import ObjectiveConfig, make_objective
+from training.parent import Parent
+from training.run_folder import RunFolder, environment
+from training.selection import Selection
 from training.trainer import (
+    Epoch,
+    Execution,
     HeadTrainer,
     Schedule,
     Trainer,
@@ -39,45 +54,77 @@ from training.trainer import (
     stored_features,
 )
 
+_AGREE_STEPS = 16  # several processes ask each other this often whether one was told to stop
+
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig(ObjectiveConfig, Schedule):
-    """Train the potassium network on a cohort."""
+class TrainConfig(ObjectiveConfig, Schedule, Execution):
+    """Train the potassium network on a cohort. The same command goes on with a run that was interrupted."""
 
     cohort: Path = field(metadata={"help": "folder of a cohort"})
-    out: Path = field(metadata={"help": "run folder to write; must not hold a run yet"})
-    init: Path | None = field(default=None, metadata={"help": "run folder whose weights to start from"})
+    out: Path = field(metadata={"help": "run folder"})
+    init: Path | None = field(default=None, metadata={"help": "run or bundle whose weights to start from"})
     head_only: bool = field(default=False, metadata={"help": "freeze the features and retrain the head"})
     augmentation: Strength = field(default=Strength.LIGHT, metadata={"help": "how far augmentation goes"})
+    patience: int = field(default=0, metadata={"help": "epochs without a better balanced MAE that end it; 0: all"})
+    checkpoint_steps: int = field(default=500, metadata={"help": "steps between checkpoints, beside those of epochs"})
+    tensorboard: bool = field(default=False, metadata={"help": "write curves for TensorBoard into the run folder"})
+    deterministic: bool = field(default=False, metadata={"help": "only kernels that repeat, on a GPU too"})
     device: str = field(default="auto", metadata={"help": "cpu, cuda, or auto"})
     threads: int = field(default=2, metadata={"help": "CPU threads of torch"})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        least = {"epochs": 1, "batch_size": 1, "checkpoint_steps": 1, "read_threads": 1, "threads": 1}
+        wrong = [f"{name} {getattr(self, name)}" for name, value in least.items() if getattr(self, name) < value]
+        if wrong or not 0 <= self.ema < 1:
+            raise ValueError(f"{', '.join(wrong) or f'ema {self.ema}'}; expected at least 1, and 0 <= ema < 1")
 
 
 def main() -> None:
     """Entry point of ``python -m training.train``."""
-    run(parse(TrainConfig))
+    try:
+        execute(TrainConfig, run)
+    except BundleError as error:
+        sys.exit(f"error: {error}")
+    except Interrupted as interrupted:
+        print(interrupted, file=sys.stderr)
+        sys.exit(EXIT_CODE)
 
 
-def run(config: TrainConfig) -> dict[str, object]:
-    """Train as configured; returns the metrics of the best epoch on the validation split.
+def run(config: TrainConfig) -> dict[str, Any]:
+    """Train as configured, or go on with it; returns the metrics of the best epoch on the validation split.
 
     Raises:
-        FileExistsError: the run folder holds a run already.
+        FileExistsError: the run folder holds a run with other options.
+        Interrupted: a signal asked for it; a checkpoint is written.
+        FileNotFoundError, ValueError, BundleError: cohort, parent or checkpoint is missing or does not fit.
     """
-    if (config.out / "config.json").exists():
-        raise FileExistsError(f"{config.out} holds a run already; name another folder with --out or delete it")
-    torch.manual_seed(config.seed)
-    torch.set_num_threads(config.threads)
-    torch.backends.cudnn.benchmark = True
-    cohort = Cohort.open(config.cohort)
-    network_config = NetworkConfig(n_leads=cohort.signals.shape[1])
-    config.out.mkdir(parents=True, exist_ok=True)
-    about = {"train": to_json(config), "network": asdict(network_config), "cohort": cohort.about}
-    (config.out / "config.json").write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")
-    network = PotassiumNet(network_config).to(device_named(config.device))
-    if config.init is not None:
-        load_weights(network, config.init)
-    return _fit(_trainer(config, cohort, network), cohort, config.out)
+    with ranks.joined(device_named(config.device)) as device:
+        _settle(config)
+        cohort = Cohort.open(config.cohort)
+        parent = None if config.init is None else _parent(config.init, cohort)
+        network_config = NetworkConfig(n_leads=cohort.signals.shape[1]) if parent is None else parent.network
+        about = {
+            "train": to_json(config),
+            "network": asdict(network_config),
+            "cohort": cohort.about,
+            "after": None if parent is None else parent.about,
+        }
+        folder = RunFolder(config.out)
+        folder.refuse_other(about)
+        if folder.is_finished:
+            print(f"{config.out} is finished; nothing to do", flush=True)
+            return folder.metrics()
+        if ranks.is_first():
+            folder.begin(about, environment(device, ranks.n_ranks()))
+        network = PotassiumNet(network_config).to(device)
+        if parent is not None:
+            parent.give_to(network)
+        selection = _Run(config, cohort, _trainer(config, cohort, network)).to_its_end()
+        if ranks.is_first():
+            folder.finish({"epochs": len(selection.history), "is_early": selection.is_over, "best": selection.best})
+        return selection.best
 
 
 def load_weights(network: PotassiumNet, run_folder: Path) -> None:
@@ -85,32 +132,96 @@ def load_weights(network: PotassiumNet, run_folder: Path) -> None:
     network.load_state_dict(load_file(run_folder / "weights.safetensors"), strict=True)
 
 
+def _parent(folder: Path, cohort: Cohort) -> Parent:
+    parent = Parent.open(folder)
+    parent.refuse_other_signal(cohort.about["signal"])
+    return parent
+
+
+def _settle(config: TrainConfig) -> None:
+    """What torch keeps for the whole process."""
+    torch.manual_seed(config.seed)
+    torch.set_num_threads(config.threads)
+    torch.backends.cudnn.benchmark = not config.deterministic
+    if config.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # or cuBLAS refuses to repeat itself
+        torch.use_deterministic_algorithms(True)
+
+
 def _trainer(config: TrainConfig, cohort: Cohort, network: PotassiumNet) -> Trainer:
     augment = augmentation_for(cohort.about["signal"]["leads"], config.augmentation)
     objective = make_objective(config, cohort.labels(cohort.rows(Split.TRAIN)), network.n_features)
     if config.head_only:
-        return HeadTrainer(config, network, objective, *stored_features(network, cohort, augment, config.seed))
-    return WholeTrainer(config, network, objective, cohort, augment)
+        stored = stored_features(network, cohort, augment, config.seed)
+        return HeadTrainer(config, network, objective, *stored, execution=config)
+    if ranks.is_several():
+        batch_statistics.synchronise(network, next(network.parameters()).device)
+    return WholeTrainer(config, network, objective, cohort, augment, config)
 
 
-def _fit(trainer: Trainer, cohort: Cohort, out: Path) -> dict[str, object]:
-    """Train all epochs, keep the best by balanced MAE on the validation split, write the run folder."""
-    history: list[dict[str, object]] = []
-    best = np.inf
-    for epoch in trainer.epochs():
-        estimates, _, _ = predict(trainer.network, cohort, cohort.rows(Split.VALIDATION))
-        metrics = regression_metrics(cohort.labels(cohort.rows(Split.VALIDATION)), estimates, Regions())
-        history.append({"epoch": epoch.number, "loss": epoch.loss, "seconds": epoch.seconds, **metrics})
+class _Run:
+    """All epochs with their evaluation, and checkpoints on the way. Of several processes the first writes."""
+
+    def __init__(self, config: TrainConfig, cohort: Cohort, trainer: Trainer) -> None:
+        self._config, self._cohort, self._trainer = config, cohort, trainer
+        self._selection = Selection(config.patience)
+        checkpoint = Checkpoint.load(config.out)
+        if checkpoint is not None:
+            trainer.go_on(checkpoint)
+            self._selection.go_on(checkpoint)
+            print(f"going on in epoch {trainer.epoch} after {trainer.step} steps", flush=True)
+        self._board = Board(config.out, trainer.n_done) if config.tensorboard and ranks.is_first() else None
+
+    def to_its_end(self) -> Selection:
+        """Train until all epochs are done or patience runs out.
+
+        Raises:
+            Interrupted: a signal asked for it; a checkpoint is written.
+        """
+        trainer = self._trainer
+        with Interruption() as interruption:
+            for epoch in () if self._selection.is_over else trainer.steps():
+                is_asked_for = self._is_asked_for(interruption)
+                if epoch is not None:
+                    self._end(epoch)
+                    if ranks.any_rank(self._selection.is_over, trainer.device):
+                        break
+                elif is_asked_for or trainer.n_done % self._config.checkpoint_steps == 0:
+                    self._save()
+                if is_asked_for:
+                    raise Interrupted(f"stopped after {trainer.n_done} steps; the same command goes on")
+        if ranks.is_first():
+            self._selection.publish(self._config.out)
+        return self._selection
+
+    def _is_asked_for(self, interruption: Interruption) -> bool:
+        """Several processes have to stop after the same step; asking each other at every one would cost time."""
+        if ranks.is_several() and self._trainer.n_done % _AGREE_STEPS:
+            return False
+        return ranks.any_rank(interruption.is_asked_for, self._trainer.device)
+
+    def _end(self, epoch: Epoch) -> None:
+        """The checkpoint comes before the files for readers: it holds all that is in them."""
+        if not ranks.is_first():
+            return
+        rows = self._cohort.rows(Split.VALIDATION)
+        estimates, _, _ = predict(self._trainer.result, self._cohort, rows)
+        metrics = regression_metrics(self._cohort.labels(rows), estimates, Regions())
+        entry = {"epoch": epoch.number, "loss": epoch.loss, "seconds": epoch.seconds, "waited_s": epoch.waited_s}
+        self._selection.add(entry, metrics, self._trainer.result)
+        self._save()
+        self._selection.publish(self._config.out)
+        if self._board is not None:
+            self._board.add(self._selection.history[-1], self._trainer.n_done)
         print(
             f"epoch {epoch.number}: loss {epoch.loss:.4f}, MAE {metrics['mae']:.4f}, "
             f"balanced MAE {metrics['balanced_mae']:.4f}, r {metrics['r']:.3f}",
             flush=True,
         )
-        if metrics["balanced_mae"] < best:
-            best = metrics["balanced_mae"]
-            _save_best(trainer.network, out, metrics)
-        write_atomically(out / "history.json", json.dumps(history, indent=1) + "\n")
-    return dict(json.loads((out / "metrics.json").read_text()))
+
+    def _save(self) -> None:
+        if ranks.is_first():
+            self._selection.added_to(self._trainer.checkpoint()).save(self._config.out)
 
 
 @torch.no_grad()
@@ -122,13 +233,6 @@ def predict(
     device = next(network.parameters()).device
     spread = network.spread(embedding.to(device)).double().cpu().numpy()
     return estimates_from(network, embedding), spread, embedding.numpy()
-
-
-def _save_best(network: PotassiumNet, folder: Path, metrics: Mapping[str, object]) -> None:
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    write_atomically(folder / "weights.safetensors", save(state))
-    saved = {**metrics, "parameters": n_parameters(network)}
-    write_atomically(folder / "metrics.json", json.dumps(saved, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,100 @@
+"""How fast training is, and how long it waits for the loader. Run by `make bench`; on a GPU where there is one.
+
+`make bench` on a GPU machine measures what cannot be measured without: ECGs a second with bf16 and fp32, compiled and
+not, each with the share of time that the GPU waited for signals (goal under 5 %).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ecg_ka.network import NetworkConfig, PotassiumNet
+from training.augment import Strength, augmentation_for
+from training.cohort import Cohort
+from training.draws import Order
+from training.loader import Loader
+from training.objective import Loss, ObjectiveConfig, make_objective
+from training.trainer import Epoch, Execution, Schedule, WholeTrainer
+
+LEADS = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
+ON_A_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: run it where there is one")
+ON_CPU = Execution(read_threads=1)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def cohort(folder: Path, n: int) -> Cohort:
+    """Noise as a memory map, warm because it was just written."""
+    rng = np.random.default_rng(0)
+    block = rng.integers(-500, 500, (512, 8, 2500)).astype(np.int16)
+    signals = np.lib.format.open_memmap(folder / "signals.npy", "w+", np.int16, (n, 8, 2500))
+    for start in range(0, n, 512):
+        signals[start : start + 512] = block[: n - start]
+    labels = np.round(rng.normal(4.2, 0.7, n), 1).astype(np.float32)
+    signals.flush()
+    warm = np.load(folder / "signals.npy", mmap_mode="r")
+    return Cohort(warm, {"split": np.full(n, "train"), "potassium_mmol_l": labels}, {})
+
+
+def trained(data: Cohort, schedule: Schedule, execution: Execution, device: str) -> Epoch:
+    """The last epoch of the shipped network, after one that warmed everything up; the GPU has finished."""
+    torch.manual_seed(0)
+    network = PotassiumNet(NetworkConfig()).to(device)
+    objective = make_objective(ObjectiveConfig(loss=Loss.DIST), data.index["potassium_mmol_l"], network.n_features)
+    augment = augmentation_for(LEADS, Strength.LIGHT if device == "cpu" else Strength.FULL)
+    epochs = WholeTrainer(schedule, network, objective, data, augment, execution).epochs()
+    if schedule.epochs > 1:
+        next(epochs)
+    *_, last = epochs
+    return last
+
+
+def test_loader_from_a_warm_map(tmp_path: Path) -> None:
+    """Batches of 256 in random order by one thread; goal 20,000 ECG/s."""
+    data = cohort(tmp_path, 4096)
+    parts = np.array_split(np.random.default_rng(0).permutation(4096), 16)
+    rates = []
+    for _ in range(5):
+        started = time.perf_counter()
+        for _ in Loader(data.signals, ahead=2, threads=1, pinned=False).batches(parts):
+            pass
+        rates.append(4096 / (time.perf_counter() - started))
+    print(f"\nloader: {max(rates):.0f} ECG/s from a warm memory map, one thread")
+    assert max(rates) >= 20_000
+
+
+def test_training_on_a_cpu(tmp_path: Path) -> None:
+    """The shipped network end to end, batches of 64, one thread; it must not wait for the loader."""
+    last = trained(cohort(tmp_path, 320), Schedule(epochs=1, batch_size=64), ON_CPU, "cpu")
+    share = last.waited_s / last.seconds
+    print(
+        f"\ntraining: {320 / last.seconds:.0f} ECG/s on one CPU thread, {100 * share:.2f} % of it waiting for signals"
+    )
+    assert share < 0.05
+
+
+@ON_A_GPU
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
+@pytest.mark.parametrize("bf16", [False, True], ids=["fp32", "bf16"])
+def test_training_on_a_gpu(bf16: bool, compiled: bool, tmp_path: Path) -> None:
+    """Batches of 1024 with full augmentation; goal: the GPU waits for less than 5 % of the time."""
+    n = 65_536
+    schedule = Schedule(epochs=3, batch_size=1024, bf16=bf16)
+    execution = replace(ON_CPU, draws=Order.BY_POSITION, compile=compiled, read_threads=8, read_ahead=8)
+    last = trained(cohort(tmp_path, n), schedule, execution, "cuda")
+    share, name = last.waited_s / last.seconds, torch.cuda.get_device_name()
+    print(f"\n{name}, bf16 {bf16}, compiled {compiled}: {n / last.seconds:.0f} ECG/s, {100 * share:.2f} % waiting")
+    assert share < 0.05

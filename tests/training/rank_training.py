@@ -1,0 +1,62 @@
+"""One of the processes that train together; test_ranks.py starts them.
+
+torchrun ... -m tests.training.rank_training FOLDER: each writes losses_RANK.json, by objective the loss of every step.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from tests.training.test_trainer import COHORT, LABELS, SCHEDULE, network
+from training import batch_statistics, ranks
+from training.augment import Strength, augmentation_for
+from training.draws import Order
+from training.objective import Addition, Loss, ObjectiveConfig, Weights, make_objective
+from training.trainer import Execution, WholeTrainer
+
+OBJECTIVES = {
+    "dist and smoothing": ObjectiveConfig(loss=Loss.DIST, weights=Weights.SQINV, addition=Addition.FDS),
+    "contrast and noise that is learnt": ObjectiveConfig(loss=Loss.BMC, addition=Addition.CONR),
+    "sharpness": ObjectiveConfig(loss=Loss.HUBER, addition=Addition.BSAM),  # L1 has a kink that rounding may step over
+}
+LEADS = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
+
+
+class Recording(WholeTrainer):
+    """Keeps the loss of every step."""
+
+    losses: list[float]
+
+    def _step(self, batch: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        loss = super()._step(batch, labels)
+        self.losses.append(float(loss))
+        return loss
+
+
+def curves() -> dict[str, list[float]]:
+    """Of 50 steps: 10 epochs of four batches of 29 and one of 4."""
+    schedule = replace(SCHEDULE, epochs=10, batch_size=29)
+    found = {}
+    for name, config in OBJECTIVES.items():
+        net = network()
+        if ranks.is_several():
+            batch_statistics.synchronise(net, torch.device("cpu"))
+        objective = make_objective(config, LABELS, net.n_features)
+        augment = augmentation_for(LEADS, Strength.FULL)
+        trainer = Recording(schedule, net, objective, COHORT, augment, Execution(draws=Order.BY_POSITION, ema=0.9))
+        trainer.losses = []
+        assert len(list(trainer.epochs())) == 10
+        found[name] = trainer.losses
+    return found
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    with ranks.joined(torch.device("cpu")):
+        found = curves()
+        (Path(sys.argv[1]) / f"losses_{torch.distributed.get_rank()}.json").write_text(json.dumps(found))

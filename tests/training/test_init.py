@@ -1,0 +1,67 @@
+"""What a run starts from: another run, or a bundle; what does not fit is refused by name."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from ecg_ka.bundle import SHIPPED
+from tests.training.small_cohort import full_cohort, small_cohort
+from training.checkpoint import FILE
+from training.parent import Parent
+from training.train import TrainConfig, run
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
+    folder = tmp_path_factory.mktemp("base")
+    config = TrainConfig(cohort=small_cohort(folder / "cohort"), out=folder / "l1", epochs=1, batch_size=64, threads=1)
+    run(config)
+    return config
+
+
+def test_a_hospital_goes_on_from_the_shipped_bundle(tmp_path: Path) -> None:
+    """With a learning rate that moves nothing: what is left is the bundle's network, and the run says so."""
+    cohort = full_cohort(tmp_path / "cohort", 60)
+    config = TrainConfig(cohort=cohort, out=tmp_path / "ours", init=SHIPPED, epochs=1, head_only=True, threads=1)
+    run(replace(config, learning_rate=1e-12))
+    ours, theirs = load_file(tmp_path / "ours" / "weights.safetensors"), load_file(SHIPPED / "weights.safetensors")
+    for name, value in theirs.items():
+        torch.testing.assert_close(ours[name], value, rtol=0, atol=1e-6)
+    after = json.loads((tmp_path / "ours" / "config.json").read_text())["after"]
+    assert after["bundle"].startswith("ecg-ka-demo")
+    assert after["sha256"] == Parent.open(SHIPPED).about["sha256"]
+
+
+def test_signals_of_another_kind_are_refused(base: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"duration_s 10\.0 there, 1\.0 here"):
+        run(replace(base, out=tmp_path / "x", init=SHIPPED))
+    assert not (tmp_path / "x").exists()
+
+
+def test_what_is_neither_or_unfinished_is_refused(base: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nor a bundle"):
+        Parent.open(tmp_path)
+    for name in ("config.json", "weights.safetensors"):
+        (tmp_path / name).write_bytes((base.out / name).read_bytes())
+    (tmp_path / FILE).touch()
+    with pytest.raises(ValueError, match="is not finished"):
+        Parent.open(tmp_path)
+
+
+def test_a_run_keeps_what_it_started_from_wherever_it_is_read(
+    base: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--init was a relative path, and the run that it named is gone."""
+    monkeypatch.chdir(base.out.parent)
+    run(replace(base, out=tmp_path / "dist", init=Path(base.out.name), head_only=True))
+    monkeypatch.chdir(tmp_path)
+    after = json.loads((tmp_path / "dist" / "config.json").read_text())["after"]
+    assert after["config"] == json.loads((base.out / "config.json").read_text())["train"]
+    assert after["after"] is None
+    assert Parent.open(tmp_path / "dist").signal["duration_s"] == 1.0

@@ -1,0 +1,63 @@
+"""The recipes in training/runs: every command is one that its program takes, and the smallest of them runs."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from ecg_ka.bundle import load_bundle
+from training import evaluate, export, train
+from training.config import parse
+
+ROOT = Path(__file__).parents[2]
+RUNS = ROOT / "training" / "runs"
+CONFIGS = {
+    "training.train": train.TrainConfig,
+    "training.export": export.ExportConfig,
+    "training.evaluate": evaluate.EvaluateConfig,
+}
+
+
+@pytest.mark.parametrize("path", [p for p in sorted(RUNS.glob("*.sh")) if "training.train" in p.read_text()])
+def test_programs_take_the_commands_of_every_recipe(path: Path) -> None:
+    """Those of the cohort builders are run, or tested with the README."""
+    found = set()
+    for line in path.read_text().replace("\\\n", "").splitlines():
+        words = [] if line.startswith("#") else shlex.split(line)
+        if "-m" in words and (program := words[words.index("-m") + 1]) in CONFIGS:
+            parse(CONFIGS[program], words[words.index("-m") + 2 :])
+            found.add(program)
+    assert {"training.train", "training.export"} <= found
+    assert os.access(path, os.X_OK)
+
+
+@pytest.mark.skipif(find_spec("training.cohort.__main__") is None, reason="needs python -m training.cohort")
+def test_smoke_makes_a_bundle_and_again_nothing(tmp_path: Path) -> None:
+    """With 300 patients; the second time all is there, and only the export is made anew."""
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    for _ in range(2):
+        command = [str(RUNS / "smoke.sh"), str(tmp_path / "work"), "300"]
+        done = subprocess.run(command, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert "is finished; nothing to do" in done.stdout
+    bundle = load_bundle(tmp_path / "work" / "bundle")
+    assert bundle.provenance.training["after"]["config"]["loss"] == "l1"
+
+
+@pytest.mark.parametrize("words", [[], ["fly"], ["--help"]])
+def test_the_container_names_its_programs(words: list[str]) -> None:
+    done = subprocess.run([sys.executable, "-m", "training", *words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == (0 if words == ["--help"] else 2)
+    for program in ("cohort", "train", "evaluate", "export"):
+        assert program in done.stdout + done.stderr
+    if not words:
+        done = subprocess.run(
+            [sys.executable, "-m", "training", "train", "-h"], cwd=ROOT, capture_output=True, text=True
+        )
+        assert "--cohort" in done.stdout
