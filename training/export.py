@@ -51,6 +51,7 @@ def main() -> None:
 def export(config: ExportConfig) -> Bundle:
     """Calibrate, evaluate, write the bundle and its MODEL_CARD.md; returns the bundle as read back."""
     cohort = Cohort.open(config.cohort)
+    cohort.refuse_other_label()
     provenance = _provenance(config, cohort)  # first: it reads the runs before, and evaluation takes minutes
     network = load_network(config.run)
     pairs = predict_split(network, cohort, Split.CALIBRATION)

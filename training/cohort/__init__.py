@@ -118,6 +118,18 @@ class Cohort:
         """What the network is to estimate of the ECGs at ``rows``: potassium in mmol/L unless :attr:`label` differs."""
         return self.column(self.label.name, rows).astype(np.float64)
 
+    def refuse_other_label(self) -> None:
+        """Check that the label is potassium, as everything behind a bundle takes it to be.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        if self.label != POTASSIUM:
+            raise ValueError(
+                f"the label of the cohort is {self.label.name} in {self.label.unit}; a bundle and its report are about "
+                f"{POTASSIUM.name} alone. Training on other labels ends with the run folder"
+            )
+
     def column(self, name: str, rows: NDArray[np.int64]) -> NDArray[Any]:
         """One column of the index at ``rows``; a missing text is empty, a missing number NaN, a missing time NaT.
 

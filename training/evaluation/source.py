@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.cohort import Cohort, Split
+from training.cohort import POTASSIUM, Cohort, Split
 
-_NO_COVARIATES = ("patient", "split", "potassium_mmol_l", "ecg_time", "lab_time", "ecg_sha256")
+_NO_COVARIATES = ("patient", "split", POTASSIUM.name, "ecg_time", "lab_time", "ecg_sha256")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,9 @@ def test_rows(cohort: Cohort) -> NDArray[np.int64]:
     """Positions of the ECGs that an evaluation looks at: the first of each patient of the test split.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or the label is not potassium.
     """
+    cohort.refuse_other_label()
     rows = cohort.first_rows(Split.TEST)
     if len(rows) == 0:
         raise ValueError("the cohort has no test patients; it is too small, or its splits leave none")
@@ -34,8 +35,9 @@ def test_rows(cohort: Cohort) -> NDArray[np.int64]:
 
 
 def patients(cohort: Cohort, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Whose each ECG is (n,), as numbers that start at 0 and mean nothing outside of the run."""
-    return np.unique(cohort.index["patient"][rows], return_inverse=True)[1].astype(np.int64)
+    """Whose each ECG is (n,), as numbers in the order of appearance that mean nothing outside of the run."""
+    _, first, which = np.unique(cohort.index["patient"][rows], return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[which].astype(np.int64)
 
 
 def covariates(cohort: Cohort, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
