@@ -53,7 +53,7 @@ def flattened(record: EcgRecord, spans: Spans, wave: Wave) -> NDArray[np.float32
     levels = np.stack([np.median(record.signal_mv[:, max(0, q - width) : q + 1], axis=1) for q in qrs_onsets])
     baseline = np.stack([np.interp(np.arange(n), qrs_onsets, level) for level in levels.T])
     weight = _weight(spans[wave], n, max(1, round(_RAMP_S * record.fs_hz)))
-    return ((1 - weight) * record.signal_mv + weight * baseline).astype(np.float32)
+    return np.asarray((1 - weight) * record.signal_mv + weight * baseline, dtype=np.float32)
 
 
 _SIDES: dict[str, int] = {"P_Onsets": -1, "P_Offsets": -1, "R_Onsets": -1, "R_Offsets": 1, "T_Onsets": 1}

@@ -22,8 +22,8 @@ Mask = NDArray[np.bool_]
 
 
 def guarantees(test: Pairs, calibration: Calibration) -> dict[str, Any]:
-    """``intervals``, ``intervals_label_conditional``, ``bands``, ``severe_bands`` and ``alarms`` in plain JSON types, from ECGs that
-    the calibration never saw. Shares of nothing are None."""
+    """``intervals``, ``intervals_label_conditional``, ``bands``, ``severe_bands`` and ``alarms`` in plain JSON types,
+    from ECGs that the calibration never saw. Shares of nothing are None."""
     labels = test.labels
     pairs = [(float(e), float(s)) for e, s in zip(test.estimates, test.spreads, strict=True)]
     predicted = [calibration.distribution.predict(*pair) for pair in pairs]

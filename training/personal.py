@@ -31,20 +31,21 @@ LEVEL = 0.9
 _HEAD = """# What earlier pairs of the same patient are worth
 
 Simulated ECGs only: nothing here is about patients. Written by `python -m training.personal --work runs/personal --out
-docs/personal.md`. {n} simulated patients that the network and its calibration never saw, prior "{prior}", six ECGs each;
-potassium differs freely between the ECGs of a patient, while anatomy, conditions and the answer to potassium stay.
+docs/personal.md`. {n} simulated patients that network and calibration never saw, prior "{prior}", six ECGs each.
+Potassium differs freely between the ECGs of a patient, while anatomy, conditions and the answer to potassium stay.
 Estimated is the sixth.
 """
 
 _LOU = """
-For comparison, a published figure on real ECGs: Lou et al. (2022) report AUROC 0.884 without and 0.915 with the
-patient's own earlier ECG and potassium. Tasks and patients differ, so only the direction can be compared: here
-{before:.3f} without and {one:.3f} with one pair.
+A published figure on real ECGs, for comparison: Lou et al. (Eur Heart J Digit Health 2023, 4:22, online 2022) also use
+best linear unbiased prediction and report for hyperkalaemia AUROC 0.884 without and 0.915 with earlier ECGs of the same
+patient. Data and tasks differ, so only the direction can be compared: here {before:.3f} without, {one:.3f} with one
+pair and {five:.3f} with five.
 
-Variance components of the bundle, from {n_patients} other patients: SD {between:.3f} mmol/L between patients, {within:.3f}
-within (y = {intercept:.2f} + {slope:.3f} K + offset + rest). The interval's coverage is nominal when the model of
-`ecg_ka/uncertainty/personal.py` holds; that is an assumption, not a guarantee of conformal prediction. The
-label-conditional interval keeps the radii that were calibrated without history, so that it holds more than it says.
+Variance components of the bundle, from {n_patients} other patients: SD {between:.3f} mmol/L between patients and
+{within:.3f} within (estimate = {intercept:.2f} + {slope:.3f} K + offset + rest). That the interval holds what it says
+rests on the model in `ecg_ka/uncertainty/personal.py`, not on exchangeability alone. The label-conditional interval
+keeps the radii that were calibrated without history, so that it holds more than it says.
 """
 
 
@@ -158,7 +159,7 @@ def _page(bundle: Bundle, config: PersonalConfig, gains: list[Gain]) -> str:
         "intercept": components.intercept,
         "slope": components.slope,
     }  # fmt: skip
-    text = _LOU.format(before=gains[0].auroc_high, one=gains[1].auroc_high, **about)
+    text = _LOU.format(before=gains[0].auroc_high, one=gains[1].auroc_high, five=gains[-1].auroc_high, **about)
     return _HEAD.format(n=config.patients, prior=config.prior) + "\n" + table(head, rows) + "\n" + text
 
 

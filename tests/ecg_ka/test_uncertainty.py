@@ -36,6 +36,13 @@ def test_density_counts_labels_within_a_tenth() -> None:
     assert again.n_near(4.1) == 4
 
 
+def test_after_enrichment_the_natural_density_is_scaled_to_the_training_set() -> None:
+    labels = np.array([4.0, 4.1, 4.1, 4.2, 4.3, 6.0])
+    density = LabelDensity.from_labels(labels, n_train=60)
+    assert (density.n_near(4.1), density.n_near(6.0)) == (40, 10)
+    assert density.density(4.1) == pytest.approx(LabelDensity.from_labels(labels).density(4.1))
+
+
 def test_density_integrates_to_one() -> None:
     labels = np.round(np.random.default_rng(0).normal(4.2, 0.6, 2000), 1)
     density = LabelDensity.from_labels(labels)
