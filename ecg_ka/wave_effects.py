@@ -12,8 +12,10 @@ from ecg_ka.quality import assess
 from ecg_ka.record import EcgRecord
 from ecg_ka.waves import Spans, delineate, flattened
 
-LEAD_GROUPS = (("I",), ("II",), ("V1",), ("V2", "V3", "V4", "V5"), ("V6",))
-"""Leads whose waves are replaced together, beside all leads at once; the other 4 follow from I and II."""
+_CHEST = ("V2", "V3", "V4", "V5")
+LEAD_GROUPS = (("I",), ("II",), ("V1",), _CHEST, ("V6",), ("II", *_CHEST))
+"""Leads whose waves are replaced together, beside all leads at once; the other 4 follow from I and II. The last group
+is where a tall T is looked for: one lead alone moves the estimate little, since the others tell the same."""
 
 
 def explain(estimator: Estimator, record: EcgRecord) -> Explanation:

@@ -77,7 +77,7 @@ def curve_table(made: Mapping[str, Calibration], test: Pairs) -> str:
         marginal = [one.interval(LEVEL) for one in _predicted(calibration, test)]
         wide = [calibration.label_conditional.interval(float(e), LEVEL) for e in test.estimates]
         held, kept = _held(wide, test.labels), _kept(calibration, test)
-        regions = [held[groups[f"true region {name}"]].mean() for name in _REGIONS]
+        regions = [held[of].mean() for name in _REGIONS if (of := groups[f"true region {name}"]).any()]
         bands = [own[groups[band]].mean() for band, own in kept.items() if groups[band].any()]
         _, p, share, _ = agreement(calibration, test, 5.5, 5.5)
         rows.append(

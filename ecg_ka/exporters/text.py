@@ -21,6 +21,7 @@ from ecg_ka.readers import registry
 
 _HEAD = ("file", "K mmol/L", "interval", "median", "P(K>=5.5)", "P(K<3.5)", "region", "signal")
 _LONGEST_NAME = 40
+_LEADS_WIDTH = 31
 
 
 def estimates_text(answers: Sequence[tuple[str, Estimate | EcgError]]) -> str:
@@ -69,12 +70,12 @@ def explanation_text(found: Explanation) -> str:
         f"K {found.potassium_mmol_l:.2f} mmol/L. Change of the estimate, in mmol/L, when a wave is replaced by the "
         "record's own baseline (below zero: the wave raises the estimate; -: no such wave):",
         "",
-        "leads".ljust(28) + "".join(f"{wave:>8}" for wave in Wave),
+        "leads".ljust(_LEADS_WIDTH) + "".join(f"{wave:>8}" for wave in Wave),
     ]
     for leads in groups:
         cells = [changes[wave, leads] for wave in Wave]
         numbers = "".join(f"{'-' if c is None else f'{c:+.2f}':>8}" for c in cells)
-        lines.append(", ".join(leads).ljust(28) + numbers)
+        lines.append(", ".join(leads).ljust(_LEADS_WIDTH) + numbers)
     note = "It tells how the network answers to a changed signal, not why the ECG looks as it does."
     return "\n".join([*lines, "", note, "", DISCLAIMER])
 

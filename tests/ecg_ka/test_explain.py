@@ -33,13 +33,14 @@ def test_in_hyperkalaemia_the_t_wave_of_v2_to_v5_and_ii_dominates(estimator: Est
     changes: dict[tuple[Wave, tuple[str, ...]], list[float]] = defaultdict(list)
     for explained in _explained(estimator, 7.0):
         for effect in explained.effects:
-            if effect.change_mmol_l is not None and len(effect.leads) < 8:
+            if effect.change_mmol_l is not None:
                 changes[effect.wave, effect.leads].append(effect.change_mmol_l)
     mean = {key: float(np.mean(values)) for key, values in changes.items()}
-    chest, ii = (Wave.T, ("V2", "V3", "V4", "V5")), (Wave.T, ("II",))
-    assert sorted(mean, key=mean.__getitem__)[:2] == [chest, ii]
-    assert mean[chest] < -0.2
-    assert mean[chest] + mean[ii] < 2 * sum(v for key, v in mean.items() if key not in (chest, ii) and v < 0)
+    t_wave = mean.pop((Wave.T, ("II", "V2", "V3", "V4", "V5")))
+    assert t_wave < -0.4
+    assert t_wave < 1.3 * min(change for (wave, _), change in mean.items() if wave is not Wave.T)
+    single = {key: change for key, change in mean.items() if len(key[1]) < 5}
+    assert sorted(single, key=single.__getitem__)[:2] == [(Wave.T, ("V2", "V3", "V4", "V5")), (Wave.T, ("II",))]
 
 
 def _explained(estimator: Estimator, potassium_mmol_l: float) -> list[Explanation]:
@@ -89,7 +90,7 @@ def test_without_qrs_and_t_little_of_the_tracing_is_left() -> None:
 
 def test_every_group_of_leads_has_each_wave_once_and_the_text_shows_them(found: Explanation) -> None:
     keys = [(effect.wave, effect.leads) for effect in found.effects]
-    assert len(keys) == len(set(keys)) == 4 * 6
+    assert len(keys) == len(set(keys)) == 4 * 7
     text = explanation_text(found)
     for effect in found.effects:
         assert effect.change_mmol_l is not None
