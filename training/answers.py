@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -54,10 +55,13 @@ class Answers:
         return Pairs(p.estimates[start:stop], p.spreads[start:stop], p.labels[start:stop])
 
 
-def answers(bundle: Bundle, spec: CohortSpec, cart: Cart, kept: Path) -> Answers:
-    """The answers to a simulated cohort; read from ``kept`` when that is there, else computed and written."""
+def answers(bundle: Bundle, spec: CohortSpec, cart: Cart, work: Path) -> Answers:
+    """The answers to a simulated cohort; read from the folder ``work`` when they are there, else computed and written.
+    Their file is named by weights, specification and cart, so that no other network's answers are taken for them."""
+    name = hashlib.sha256(bundle.weights + f"{bundle.signal} {spec} {cart}".encode()).hexdigest()[:16]
+    kept = work / f"{spec.prior}-{cart}-{name}.npz"
     if not kept.is_file():
-        kept.parent.mkdir(parents=True, exist_ok=True)
+        work.mkdir(parents=True, exist_ok=True)
         columns = _columns(bundle, spec, cart, Progress(kept.stem, spec.n_patients * spec.visits_per_patient))
         part = kept.with_suffix(".part.npz")
         np.savez(part, **columns)  # type: ignore[arg-type]  # the stub takes a column for a flag

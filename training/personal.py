@@ -96,7 +96,7 @@ def run(config: PersonalConfig) -> list[Gain]:
         visits_per_patient=VISITS,
         seed=config.seed,
     )
-    found = answers(bundle, spec, Cart.USUAL, config.work / f"personal-{config.patients}-{config.seed}.npz")
+    found = answers(bundle, spec, Cart.USUAL, config.work)
     gains = [gain(bundle, found, n) for n in N_PRIOR]
     config.out.write_text(_page(bundle, config, gains))
     return gains

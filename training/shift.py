@@ -17,7 +17,7 @@ import torch
 from ecg_ka.bundle import SHIPPED, Bundle, load_bundle
 from ecg_ka.simulator import CohortSpec, Preset, Prior
 from ecg_ka.uncertainty import Calibration, Pairs
-from training.answers import Answers, Cart, answers
+from training.answers import Cart, answers
 from training.config import execute
 from training.coverage import agreement_table, by_draws, by_groups, curve_table
 
@@ -51,10 +51,9 @@ def run(config: ShiftConfig) -> str:
     """Simulate what is missing, measure, and write the page; returns its text."""
     torch.set_num_threads(1)
     bundle = load_bundle(config.bundle)
-    held_out = _answers(bundle, config, "held-out", _spec(Prior.WIDE, config.test, config.seed))
-    shifted = _answers(
-        bundle, config, "shifted", _spec(Prior.ESRD, config.test + config.local, config.seed + 1), Cart.MONITOR
-    )
+    held_out = answers(bundle, _spec(Prior.WIDE, config.test, config.seed), Cart.USUAL, config.work)
+    dialysis = _spec(Prior.ESRD, config.test + config.local, config.seed + 1)
+    shifted = answers(bundle, dialysis, Cart.MONITOR, config.work)
     test, local = shifted.part(0, config.test), shifted.part(config.test, None)
     text = _page(bundle, held_out.pairs, test, local) + _draws(bundle, config)
     config.out.write_text(text)
@@ -70,10 +69,6 @@ def _spec(prior: Prior, n: int, seed: int, potassium: tuple[float, float] | None
         seed=seed,
         potassium_range_mmol_l=potassium,
     )
-
-
-def _answers(bundle: Bundle, config: ShiftConfig, name: str, spec: CohortSpec, cart: Cart = Cart.USUAL) -> Answers:
-    return answers(bundle, spec, cart, config.work / f"{name}-{spec.n_patients}-{spec.seed}.npz")
 
 
 def _page(bundle: Bundle, held_out: Pairs, test: Pairs, local: Pairs) -> str:
@@ -104,12 +99,11 @@ def _recalibrated(made: Mapping[str, Calibration], test: Pairs) -> str:
 
 def _draws(bundle: Bundle, config: ShiftConfig) -> str:
     counts = [round(share * config.flat / sum(_STRATUM_SHARES)) for share in _STRATUM_SHARES]
-    parts = [
-        _answers(
-            bundle, config, f"flat-{low:g}-{high:g}", _spec(Prior.UNIFORM, n, config.seed + 10 + i, (low, high))
-        ).pairs
-        for i, ((low, high), n) in enumerate(zip(STRATA_MMOL_L, counts, strict=True))
-    ]
+    specs = (
+        _spec(Prior.UNIFORM, n, config.seed + 10 + i, ends)
+        for i, (ends, n) in enumerate(zip(STRATA_MMOL_L, counts, strict=True))
+    )
+    parts = [answers(bundle, spec, Cart.USUAL, config.work).pairs for spec in specs]
     flat = Pairs.joined(parts)
     text = by_draws(flat, bundle.regions, config.draw_calibration, config.draw_test)
     note = _DRAWS.format(n=len(flat.labels), calibration=config.draw_calibration, test=config.draw_test)
