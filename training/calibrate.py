@@ -113,7 +113,7 @@ def network_of(bundle: Bundle) -> PotassiumNet:
     return network.eval()
 
 
-def variance_components(network: PotassiumNet, cohort: Cohort, of: Of = Of.CALIBRATION) -> VarianceComponents | None:
+def variance_components(network: PotassiumNet, cohort: Cohort, of: Of) -> VarianceComponents | None:
     """From all ECGs of the patients that calibrate; None when too few of them have several."""
     rows = np.flatnonzero(np.isin(cohort.index["split"], of.splits))
     patients = cohort.index["patient"][rows]

@@ -19,8 +19,8 @@ from ecg_ka.bundle import Bundle, Provenance, load_bundle, save_bundle
 from ecg_ka.losses import LabelDistribution
 from ecg_ka.network import NetworkConfig, PotassiumNet, n_parameters
 from ecg_ka.preprocess import SignalSpec
-from ecg_ka.uncertainty import Calibration, LabelDensity, Regions
-from training.calibrate import licences_of, variance_components, wide_interval
+from ecg_ka.uncertainty import Calibration, LabelDensity, Regions, VarianceComponents
+from training.calibrate import Of, licences_of, variance_components, wide_interval
 from training.card import model_card
 from training.cohort import Cohort, Split
 from training.config import parse
@@ -40,7 +40,7 @@ class ExportConfig:
         default=None, metadata={"help": "cohort before enrichment, whose labels say how dense they lie"}
     )
     repeats: Path | None = field(
-        default=None, metadata={"help": "cohort with several ECGs a patient, for personal calibration"}
+        default=None, metadata={"help": "cohort of other patients with several ECGs, for personal calibration"}
     )
     name: str = field(default="ecg-ka-demo", metadata={"help": "name of the model in every answer"})
     version: str = field(default="0.1.0", metadata={"help": "version of the model in every answer"})
@@ -69,7 +69,7 @@ def export(config: ExportConfig) -> Bundle:
         density=_density(cohort, cohort if config.natural is None else Cohort.open(config.natural)),
         calibration=calibration,
         wide_interval_mmol_l=wide_interval(calibration.distribution, pairs),
-        personal=variance_components(network, Cohort.open(config.repeats or config.cohort)),
+        personal=_personal(network, config, cohort),
         onnx=to_onnx(network, _signal_spec(cohort)),
         weights=save({k: v.contiguous() for k, v in network.state_dict().items()}),
         metrics=metrics,
@@ -122,10 +122,17 @@ def _provenance(config: ExportConfig, cohort: Cohort) -> Provenance:
         calibrated_on=f"{len(cohort.rows(Split.CALIBRATION))} ECGs of other patients: {about['description']}",
         intended_use="Research use only, not a medical device. "
         + ("Demonstrates the software; its numbers say nothing about patients." if about["is_simulated"] else ""),
-        licences=licences_of(cohort),
+        licences=licences_of(*([cohort] if config.repeats is None else [cohort, Cohort.open(config.repeats)])),
         label_distribution_sha256=LabelDistribution.from_labels(train).sha256,
         training=_training(config.run),
     )
+
+
+def _personal(network: PotassiumNet, config: ExportConfig, cohort: Cohort) -> VarianceComponents | None:
+    """From a cohort of its own, none of whose patients trained the network, or from the calibration split."""
+    if config.repeats is None:
+        return variance_components(network, cohort, Of.CALIBRATION)
+    return variance_components(network, Cohort.open(config.repeats), Of.UNSEEN)
 
 
 def _density(cohort: Cohort, natural: Cohort) -> LabelDensity:

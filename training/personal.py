@@ -56,7 +56,7 @@ class PersonalConfig:
     work: Path = field(metadata={"help": "folder for what was computed; a second run goes on from there"})
     out: Path = field(metadata={"help": "Markdown page to write"})
     bundle: Path = field(default=SHIPPED, metadata={"help": "bundle folder with variance components"})
-    patients: int = field(default=2000, metadata={"help": "simulated patients"})
+    patients: int = field(default=1500, metadata={"help": "simulated patients"})
     prior: Prior = field(default=Prior.WIDE, metadata={"help": "distribution of potassium"})
     seed: int = field(default=7001, metadata={"help": "same seed, same patients"})
 

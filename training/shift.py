@@ -9,7 +9,7 @@ draws for training; and draws by band and by true region from flat potassium, wh
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import torch
@@ -55,7 +55,7 @@ def run(config: ShiftConfig) -> str:
     dialysis = _spec(Prior.ESRD, config.test + config.local, config.seed + 1)
     shifted = answers(bundle, dialysis, Cart.MONITOR, config.work)
     test, local = shifted.part(0, config.test), shifted.part(config.test, None)
-    text = _page(bundle, held_out.pairs, test, local) + _draws(bundle, config)
+    text = _head(bundle, config) + _page(bundle, held_out.pairs, test, local) + _draws(bundle, config)
     config.out.write_text(text)
     return text
 
@@ -71,6 +71,13 @@ def _spec(prior: Prior, n: int, seed: int, potassium: tuple[float, float] | None
     )
 
 
+def _head(bundle: Bundle, config: ShiftConfig) -> str:
+    """With the sizes that are not those of the defaults in the command."""
+    sizes = [f for f in fields(config) if isinstance(f.default, int) and getattr(config, f.name) != f.default]
+    options = "".join(f" --{f.name.replace('_', '-')} {getattr(config, f.name)}" for f in sizes)
+    return _HEAD.format(options=options, bundle=bundle.provenance.calibrated_on)
+
+
 def _page(bundle: Bundle, held_out: Pairs, test: Pairs, local: Pairs) -> str:
     calibration = bundle.calibration
     sizes = [n for n in (500, 2_000, 10_000) if n <= len(local.labels)]
@@ -80,7 +87,7 @@ def _page(bundle: Bundle, held_out: Pairs, test: Pairs, local: Pairs) -> str:
         )
         for n in sizes
     }
-    return _HEAD.format(bundle=bundle.provenance.calibrated_on) + "\n".join(
+    return "\n".join(
         [
             _section(f"Held out: {len(held_out.labels):,} ECGs", _HELD_OUT, calibration, held_out),
             _section(f"Shifted: {len(test.labels):,} ECGs", _SHIFTED, calibration, test),
@@ -112,8 +119,8 @@ def _draws(bundle: Bundle, config: ShiftConfig) -> str:
 
 _HEAD = """# What the calibrated numbers hold on simulated ECGs
 
-Written by `python -m training.shift --work runs/shift --out docs/coverage.md`. Simulated ECGs only: nothing here is
-about patients. [uncertainty.md](uncertainty.md) says what each number promises. Calibrated on: {bundle}.
+Written by `python -m training.shift --work runs/shift --out docs/coverage.md{options}`. Simulated ECGs only: nothing
+here is about patients. [uncertainty.md](uncertainty.md) says what each number promises. Calibrated on: {bundle}.
 
 Level 0.9 for both intervals, 0.95 for bands. "Held" is the share of ECGs whose recorded potassium an interval holds,
 widths are in mmol/L, one ECG a patient throughout.

@@ -97,6 +97,19 @@ def test_probabilities_fall_with_the_threshold_and_complement_each_other(values:
     assert high.p + low.p == pytest.approx(1)
 
 
+@given(st.lists(st.floats(2, 9), min_size=40, max_size=90), st.sampled_from([0.5, 0.8, 0.9, 0.95]))
+@settings(max_examples=60, deadline=None)
+def test_probabilities_are_consistent_with_the_interval(values: list[float], level: float) -> None:
+    """Beyond either end lies at most half of what the interval leaves out, and inside of it at least its level."""
+    predictive, tail = Predictive(np.sort(values), UNKNOWN), (1 - level) / 2 + 1e-9
+    interval = predictive.interval(level)
+    above = predictive.p_at_least(interval.upper + 1e-6)
+    below = 1 - predictive.p_at_least(interval.lower - 1e-6)
+    assert above <= tail
+    assert below <= tail
+    assert 1 - above - below >= level - 2e-9
+
+
 def test_each_predicted_region_has_its_own_scores() -> None:
     """Estimates that are stretched too far high up: the distribution pulls the median back there, not in the middle."""
     rng = np.random.default_rng(4)
