@@ -57,7 +57,7 @@ def test_the_other_cart_distorts_and_the_usual_one_does_not() -> None:
 def test_small_runs_write_their_pages_and_go_on_from_what_is_there(tmp_path: Path) -> None:
     config = ShiftConfig(
         work=tmp_path / "w", out=tmp_path / "coverage.md", bundle=SHIPPED,
-        test=64, local=64, flat=150, draw_test=20, draw_calibration=20,
+        test=64, shifted=64, local=64, flat=150, draw_test=20, draw_calibration=20,
     )  # fmt: skip
     text = run(config)
     assert config.out.read_text() == text
