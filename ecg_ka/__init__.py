@@ -14,18 +14,30 @@ from ecg_ka.errors import (
     UnreadableRecord,
     UnusableRecord,
 )
-from ecg_ka.estimate import BANDS_SENTENCE, DISCLAIMER, Band, Category, Estimate
+from ecg_ka.estimate import (
+    BANDS_SENTENCE,
+    DISCLAIMER,
+    SEVERE_SENTENCE,
+    Band,
+    Category,
+    Estimate,
+    PatientOffset,
+    SevereBand,
+)
 from ecg_ka.estimator import Estimator, prepare
+from ecg_ka.explanation import Explanation, Wave, WaveEffect
 from ecg_ka.flags import Flag
 from ecg_ka.preprocess import SignalSpec
 from ecg_ka.quality import SignalQuality, assess
 from ecg_ka.readers import read
 from ecg_ka.record import LEADS, EcgRecord
+from ecg_ka.wave_effects import explain
 
 __all__ = [
     "BANDS_SENTENCE",
     "DISCLAIMER",
     "LEADS",
+    "SEVERE_SENTENCE",
     "SHIPPED",
     "Band",
     "BundleError",
@@ -34,16 +46,22 @@ __all__ = [
     "EcgRecord",
     "Estimate",
     "Estimator",
+    "Explanation",
     "Flag",
     "MissingDependency",
     "NoWorkingSpace",
+    "PatientOffset",
     "RecordTooLarge",
+    "SevereBand",
     "SignalQuality",
     "SignalSpec",
     "UnknownFormat",
     "UnreadableRecord",
     "UnusableRecord",
+    "Wave",
+    "WaveEffect",
     "assess",
+    "explain",
     "prepare",
     "read",
 ]

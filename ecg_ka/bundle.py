@@ -3,8 +3,8 @@
     bundle.json             every setting, the provenance, and the SHA-256 of each other file
     model.onnx              the network as it is served
     weights.safetensors     the same network for training
-    calibration.safetensors sorted conformal scores by predicted region, true region and true band, without
-                            identifiers or order
+    calibration.safetensors sorted conformal scores by predicted region, true region and true band, severe bands too,
+                            without identifiers or order
     metrics.json            what the evaluation measured
 
 No pickle anywhere. Loading is strict: an unknown or missing key, a file that differs from its hash or another format
@@ -23,9 +23,9 @@ from typing import Any
 from ecg_ka.errors import BundleError
 from ecg_ka.estimate import ModelIdentity
 from ecg_ka.preprocess import SignalSpec
-from ecg_ka.uncertainty import Calibration, LabelDensity, OperatingPoints, Regions, Scores
+from ecg_ka.uncertainty import Calibration, LabelDensity, OperatingPoints, Regions, Scores, VarianceComponents
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 SHIPPED = Path(__file__).parent / "bundles" / "demo"
 
 _MANIFEST = "bundle.json"
@@ -33,13 +33,17 @@ _ONNX = "model.onnx"
 _WEIGHTS = "weights.safetensors"
 _CALIBRATION = "calibration.safetensors"
 _METRICS = "metrics.json"
+_SETTINGS = {
+    "provenance", "network", "signal", "regions", "density", "operating_points", "wide_interval_mmol_l", "personal",
+}  # fmt: skip
 _FILES = (_ONNX, _WEIGHTS, _CALIBRATION, _METRICS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """How a bundle came about. ``is_simulated`` marks a model that never saw a patient; ``training`` is the whole
-    configuration of its training."""
+    """How a bundle came about. ``is_simulated`` marks a model that never saw a patient; ``licences`` are the terms of
+    the cohorts of patients behind it, none when all of it is simulated; ``training`` is the whole configuration of its
+    training."""
 
     name: str
     version: str
@@ -47,6 +51,7 @@ class Provenance:
     trained_on: str
     calibrated_on: str
     intended_use: str
+    licences: tuple[str, ...]
     label_distribution_sha256: str
     training: dict[str, Any]
 
@@ -54,7 +59,8 @@ class Provenance:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
     """A loaded bundle. ``network`` holds the fields of ``NetworkConfig``; ``wide_interval_mmol_l`` is the width that
-    95 % of the calibration ECGs stay below at level 0.9; ``sha256`` covers every file."""
+    95 % of the calibration ECGs stay below at level 0.9; ``personal`` is None when no cohort with several ECGs a
+    patient calibrated it; ``sha256`` covers every file."""
 
     provenance: Provenance
     network: dict[str, Any]
@@ -62,6 +68,7 @@ class Bundle:
     density: LabelDensity
     calibration: Calibration
     wide_interval_mmol_l: float
+    personal: VarianceComponents | None
     onnx: bytes
     weights: bytes
     metrics: dict[str, Any]
@@ -71,6 +78,12 @@ class Bundle:
     def regions(self) -> Regions:
         """Edges of the many-, median- and few-shot regions."""
         return self.calibration.distribution.regions
+
+    @property
+    def sharing(self) -> str:
+        """Whether the bundle may be shared, in words."""
+        terms = self.provenance.licences
+        return f"only as these terms allow: {' '.join(terms)}" if terms else "yes, all of it comes from simulated ECGs"
 
     def identity(self) -> ModelIdentity:
         """What an answer says about the model."""
@@ -106,6 +119,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         "density": bundle.density.to_dict(),
         "operating_points": asdict(bundle.calibration.operating_points),
         "wide_interval_mmol_l": bundle.wide_interval_mmol_l,
+        "personal": None if bundle.personal is None else asdict(bundle.personal),
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
     }
     for name, content in contents.items():
@@ -144,20 +158,19 @@ def _build(manifest: dict[str, Any], files: Mapping[str, bytes], sha256: str) ->
         scores = load(files[_CALIBRATION])
     except SafetensorError as error:
         raise BundleError(f"{_CALIBRATION} cannot be read: {error}") from error
-    _expect_keys(manifest["density"], {"first_bin", "counts"})
+    _expect_keys(manifest["density"], {"first_bin", "counts", "n_train"})
     if manifest["network"]["n_leads"] != len(manifest["signal"]["leads"]):
         raise BundleError(f"{_MANIFEST}: the network takes another number of leads than its signal spec gives")
-    _expect_keys(
-        manifest,
-        {"provenance", "network", "signal", "regions", "density", "operating_points", "wide_interval_mmol_l"},
-    )
+    _expect_keys(manifest, _SETTINGS)
+    provenance, personal = manifest["provenance"], manifest["personal"]
     return Bundle(
-        provenance=Provenance(**manifest["provenance"]),
+        provenance=Provenance(**provenance | {"licences": tuple(provenance["licences"])}),
         network=manifest["network"],
         signal=SignalSpec.from_dict(manifest["signal"]),
         density=LabelDensity.from_dict(manifest["density"]),
         calibration=_calibration(manifest, scores),
         wide_interval_mmol_l=float(manifest["wide_interval_mmol_l"]),
+        personal=None if personal is None else VarianceComponents(**personal),
         onnx=files[_ONNX],
         weights=files[_WEIGHTS],
         metrics=json.loads(files[_METRICS]),

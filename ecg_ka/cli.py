@@ -16,7 +16,7 @@ import typer
 
 from ecg_ka.bundle import SHIPPED, load_bundle
 from ecg_ka.errors import EcgError
-from ecg_ka.estimate import DISCLAIMER, Estimate, refusal_dict
+from ecg_ka.estimate import DISCLAIMER, Estimate, PatientOffset, refusal_dict
 from ecg_ka.estimator import Estimator
 from ecg_ka.exporters import (
     Patient,
@@ -24,14 +24,17 @@ from ecg_ka.exporters import (
     converted,
     estimate_page,
     estimates_text,
+    explanation_text,
     formats_text,
     how_to_read,
     model_text,
     quality_text,
     record_csv,
 )
+from ecg_ka.history import read_history
 from ecg_ka.quality import assess, full_report
 from ecg_ka.readers import read, wfdb_header
+from ecg_ka.wave_effects import explain as explain_record
 
 app = typer.Typer(
     help=f"Serum potassium estimated from 12-lead ECG files. {DISCLAIMER}",
@@ -69,17 +72,24 @@ def estimate(  # noqa: PLR0913 - one parameter an option
     leads: Leads = None,
     level: Level = 0.9,
     bundle: BundleFolder = SHIPPED,
+    history: Annotated[
+        Path | None,
+        typer.Option(help="CSV of earlier ECGs of the same patient: path, potassium_mmol_l (measured in the blood)"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Estimate potassium for each file: a table, or with --json an array with one answer a file.
+
+    With --history all files are of one patient, whose own offset is taken off.
 
     Exit code 2 when any file is refused; the others are answered all the same.
     """
     paths = _records(files)
     estimator = Estimator.load(bundle)
     facts = _facts(fs_hz, units, leads)
+    personal = None if history is None else estimator.personalize(read_history(history, facts))
     with typer.progressbar(paths, label="estimating", file=sys.stderr, hidden=len(paths) < 10) as bar:
-        answers = [(_printable(path), _answer(estimator, path, facts, level)) for path in bar]
+        answers = [(_printable(path), _answer(estimator, path, facts, level, personal)) for path in bar]
     print(json.dumps([_plain(*a) for a in answers], indent=1) if as_json else estimates_text(answers))
     if any(isinstance(answer, EcgError) for _, answer in answers):
         raise typer.Exit(REFUSED)
@@ -127,6 +137,26 @@ def plot(
     page = estimate_page(record, Estimator.load(bundle).estimate(record))
     _write(output, page)
     print(f"wrote {output}")
+
+
+@app.command()
+def explain(  # noqa: PLR0913 - one parameter an option
+    file: File,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="SVG page to write, waves shaded")] = None,
+    fs_hz: Fs = None,
+    units: Units = None,
+    leads: Leads = None,
+    bundle: BundleFolder = SHIPPED,
+    as_json: AsJson = False,
+) -> None:
+    """Which part of the beat moves the estimate of one ECG; needs neurokit2 (extra `quality`)."""
+    if output is not None and output.exists() and file.exists() and output.samefile(file):
+        raise EcgError(f"{output} is the ECG itself; choose another file with --output")
+    record, estimator = read(file, **_facts(fs_hz, units, leads)), Estimator.load(bundle)
+    found = explain_record(estimator, record)
+    if output is not None:
+        _write(output, estimate_page(record, estimator.estimate(record), found))
+    print(json.dumps(found.to_dict(), indent=1) if as_json else explanation_text(found))
 
 
 @app.command()
@@ -187,13 +217,19 @@ def info(bundle: BundleFolder = SHIPPED, as_json: AsJson = False) -> None:
     about = {
         "model": asdict(identity),
         "is_simulated": is_simulated,
+        "may_be_shared": not loaded.provenance.licences,
+        "licences": loaded.provenance.licences,
         "signal": asdict(loaded.signal),
         "regions": asdict(loaded.regions),
         "training": loaded.provenance.training,
         "metrics": metrics,
         "disclaimer": DISCLAIMER,
     }
-    print(json.dumps(about, indent=1) if as_json else model_text(identity, metrics, is_simulated=is_simulated))
+    print(
+        json.dumps(about, indent=1)
+        if as_json
+        else model_text(identity, metrics, loaded.sharing, is_simulated=is_simulated)
+    )
 
 
 def main() -> None:
@@ -245,9 +281,11 @@ def _facts(fs_hz: float | None, units: str | None, leads: str | None) -> dict[st
     return {"fs_hz": fs_hz, "units": units, "leads": names}
 
 
-def _answer(estimator: Estimator, path: Path, facts: dict[str, Any], level: float) -> Estimate | EcgError:
+def _answer(
+    estimator: Estimator, path: Path, facts: dict[str, Any], level: float, personal: PatientOffset | None
+) -> Estimate | EcgError:
     try:
-        return estimator.estimate(read(path, **facts), level=level)
+        return estimator.estimate(read(path, **facts), level=level, personal=personal)
     except EcgError as error:
         return error
 

@@ -21,6 +21,12 @@ BANDS_ALPHA = 0.05
 BANDS_SENTENCE = f"Of ECGs with K >= 5.5, at most {100 * BANDS_ALPHA:g} % get an answer without this band."
 """What the bands promise, to those who read an answer."""
 
+SEVERE_SENTENCE = (
+    f"Of ECGs with K < 3.0, at most {100 * BANDS_ALPHA:g} % get an answer without that band; the same holds for "
+    "K >= 6.0 and for K >= 6.5, each by itself."
+)
+"""What the severe bands promise."""
+
 FALSE_ALARM_SHARE = 0.10
 """Of the ECGs on the other side of an alarm's threshold, at most this share gives the alarm."""
 
@@ -38,6 +44,20 @@ class Band(StrEnum):
         return _BAND_WORDS[self]
 
 
+class SevereBand(StrEnum):
+    """Parts of the outer bands, from low to high. Each has a guarantee of its own, so that a set may hold one without
+    the wider band around it."""
+
+    BELOW_3_0 = "below_3_0"
+    FROM_6_0 = "6_0_and_above"
+    FROM_6_5 = "6_5_and_above"
+
+    @property
+    def words(self) -> str:
+        """The band as it is printed."""
+        return _SEVERE_WORDS[self]
+
+
 class Category(StrEnum):
     """Which calibrated probability exceeds its operating point; :attr:`sentence` says what that means."""
 
@@ -52,6 +72,7 @@ class Category(StrEnum):
 
 
 _BAND_WORDS = {Band.BELOW_3_5: "K < 3.5", Band.FROM_3_5_TO_5_4: "K 3.5-5.4", Band.FROM_5_5: "K >= 5.5"}
+_SEVERE_WORDS = {SevereBand.BELOW_3_0: "K < 3.0", SevereBand.FROM_6_0: "K >= 6.0", SevereBand.FROM_6_5: "K >= 6.5"}
 _CATEGORY_SENTENCES = {
     Category.ALARM_BELOW_3_5: "The probability of K < 3.5 is higher than in 90 % of the calibration ECGs with "
     "K >= 3.5.",
@@ -92,7 +113,8 @@ class Region:
     """How much training data stands behind the estimate.
 
     ``name`` is many, median or few; ``training_density`` is the share of training labels per mmol/L at the estimate;
-    ``n_train_near`` counts training labels, one a patient, within 0.1 mmol/L of it; ``interval_reaches`` lists the
+    ``n_train_near`` of them, one a patient, lie within 0.1 mmol/L of it (both of the natural cohort, before any
+    enrichment, scaled to the size of the training set); ``interval_reaches`` lists the
     regions that the interval touches and ``few_shot_share`` the part of the predictive distribution that lies in
     few-shot regions.
     """
@@ -102,6 +124,16 @@ class Region:
     n_train_near: int
     interval_reaches: tuple[str, ...]
     few_shot_share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatientOffset:
+    """By how much estimates of this patient lie above those of others at the same potassium, as far as ``n_pairs``
+    earlier ECGs with a measured potassium tell, and the SD of what they leave open."""
+
+    n_pairs: int
+    offset_mmol_l: float
+    sd_mmol_l: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,8 +182,10 @@ class Estimate:
 
     ``potassium_mmol_l`` is the estimate of the network, stretched to the spread of the labels by its training; it is
     None when the value is withheld. ``median_mmol_l`` is the median of the calibrated predictive distribution, from
-    which ``interval``, ``probabilities`` and ``category`` come too. ``interval_label_conditional`` and ``bands`` hold
-    for each kind of true value and surround the estimate. ``novelty`` is None as long as nothing computes it.
+    which ``interval``, ``probabilities`` and ``category`` come too. ``interval_label_conditional``, ``bands`` and
+    ``severe_bands`` hold for each kind of true value and surround the estimate. ``personal`` is the patient's own
+    offset, taken off the estimate before anything else; None without earlier pairs. ``novelty`` is None as long as
+    nothing computes it.
     """
 
     potassium_mmol_l: float | None
@@ -161,7 +195,9 @@ class Estimate:
     probabilities: tuple[Probability, ...] | None
     category: Category | None
     bands: tuple[Band, ...] | None
+    severe_bands: tuple[SevereBand, ...] | None
     region: Region | None
+    personal: PatientOffset | None
     flags: tuple[Flag, ...]
     abstained: bool
     abstain_reasons: tuple[str, ...]

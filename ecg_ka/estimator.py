@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,22 +12,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ecg_ka.bundle import SHIPPED, Bundle, load_bundle
-from ecg_ka.errors import BundleError
+from ecg_ka.errors import BundleError, UnusableRecord
 from ecg_ka.estimate import (
     Band,
     Category,
     EcgProvenance,
     Estimate,
     Interval,
+    PatientOffset,
     Probability,
     QualitySummary,
     Region,
+    SevereBand,
 )
 from ecg_ka.flags import Flag
 from ecg_ka.preprocess import ModelInput, SignalSpec, to_model_input
 from ecg_ka.quality import Grade, SignalQuality, assess, cleanest_window
 from ecg_ka.record import EcgRecord
-from ecg_ka.uncertainty import Predictive
+from ecg_ka.uncertainty import LIMITS_MMOL_L, Predictive
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -76,8 +78,9 @@ class Estimator:
         """
         return cls(load_bundle(Path(folder)), threads=threads)
 
-    def estimate(self, record: EcgRecord, *, level: float = 0.9) -> Estimate:
-        """The estimate for one record, with an interval of the given level (0.5 to 0.99).
+    def estimate(self, record: EcgRecord, *, level: float = 0.9, personal: PatientOffset | None = None) -> Estimate:
+        """The estimate for one record, with an interval of the given level (0.5 to 0.99); ``personal`` is what
+        :meth:`personalize` found in earlier ECGs of the same patient.
 
         Raises:
             UnusableRecord: leads, length or activity do not suffice.
@@ -90,7 +93,7 @@ class Estimator:
         quality = assess(window)
         model_input = to_model_input(window, self.bundle.signal)
         reasons = withholding_reasons(record, quality, self.bundle.signal)
-        value = _Value() if reasons else self._value(model_input, level)
+        value = _Value() if reasons else self._value(model_input, level, personal)
         flags = model_input.flags | quality.flags | value.flags | _record_flags(self.bundle, record)
         return Estimate(
             potassium_mmol_l=value.potassium_mmol_l,
@@ -100,7 +103,9 @@ class Estimator:
             probabilities=value.probabilities,
             category=value.category,
             bands=value.bands,
+            severe_bands=value.severe_bands,
             region=value.region,
+            personal=personal,
             flags=tuple(flag for flag in Flag if flag in flags),
             abstained=bool(reasons),
             abstain_reasons=reasons,
@@ -115,6 +120,33 @@ class Estimator:
         """The estimates of several records, each as :meth:`estimate` gives it alone."""
         return [self.estimate(record, level=level) for record in records]
 
+    def personalize(self, history: Sequence[tuple[EcgRecord, float]]) -> PatientOffset:
+        """The offset of one patient, from earlier records and the potassium in mmol/L that was measured with each.
+        Nothing is kept: give the result to :meth:`estimate` for a later ECG of the same patient.
+
+        Raises:
+            BundleError: the bundle holds no variance components.
+            UnusableRecord: an earlier record would get no estimate.
+            ValueError: no pair, or a potassium outside 1 to 12 mmol/L.
+        """
+        components = self.bundle.personal
+        if components is None:
+            raise BundleError(
+                "this bundle does not know how much patients differ, so earlier ECGs cannot be used. Calibrate it with "
+                "python -m training.calibrate on a cohort with several ECGs a patient"
+            )
+        measured = [potassium for _, potassium in history]
+        if not measured or not all(LIMITS_MMOL_L[0] <= k <= LIMITS_MMOL_L[1] for k in measured):
+            raise ValueError(f"earlier potassium {measured}; expected at least one value, each from 1 to 12 mmol/L")
+        return components.offset([self._earlier(record) for record, _ in history], measured)
+
+    def _earlier(self, record: EcgRecord) -> float:
+        window = choose_window(record, self.bundle.signal)[0]
+        reasons = withholding_reasons(record, assess(window), self.bundle.signal)
+        if reasons:
+            raise UnusableRecord(f"an earlier ECG cannot be used: {'; '.join(reasons)}. Leave it out of the history")
+        return self.infer(to_model_input(window, self.bundle.signal))[0]
+
     def infer(self, model_input: ModelInput) -> tuple[float, float]:
         """Potassium and spread in mmol/L as the network gives them for one input."""
         potassium, spread = self._session.run(
@@ -122,10 +154,13 @@ class Estimator:
         )
         return float(potassium[0]), float(spread[0])
 
-    def _value(self, model_input: ModelInput, level: float) -> _Value:
+    def _value(self, model_input: ModelInput, level: float, personal: PatientOffset | None) -> _Value:
         potassium, spread = self.infer(model_input)
         calibration = self.bundle.calibration
         predictive = calibration.distribution.predict(potassium, spread)
+        if personal is not None and self.bundle.personal is not None:
+            predictive = self.bundle.personal.sharpen(predictive, potassium, personal)
+            potassium -= personal.offset_mmol_l
         interval = predictive.interval(level)
         region = _region(self.bundle, potassium, predictive, interval)
         raised = {
@@ -141,6 +176,7 @@ class Estimator:
             interval_label_conditional=calibration.label_conditional.interval(potassium, level),
             category=calibration.operating_points.category(predictive),
             bands=calibration.label_conditional.bands(potassium, spread),
+            severe_bands=calibration.label_conditional.severe_bands(potassium, spread),
             probabilities=tuple(predictive.probability(*threshold) for threshold in THRESHOLDS),
             region=region,
             flags=frozenset(flag for flag, is_raised in raised.items() if is_raised),
@@ -180,6 +216,7 @@ class _Value:
     interval_label_conditional: Interval | None = None
     category: Category | None = None
     bands: tuple[Band, ...] | None = None
+    severe_bands: tuple[SevereBand, ...] | None = None
     probabilities: tuple[Probability, ...] | None = None
     region: Region | None = None
     flags: frozenset[Flag] = frozenset()

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ecg_ka import BANDS_SENTENCE, Band, Category
+from ecg_ka import BANDS_SENTENCE, SEVERE_SENTENCE, Band, Category, SevereBand
 
 
 class PredictFields(BaseModel):
@@ -61,6 +61,15 @@ class RegionOut(_Out):
     n_train_near: int
     interval_reaches: list[str]
     few_shot_share: float
+
+
+class PatientOffsetOut(_Out):
+    """By how much estimates of this patient lie above those of others at the same potassium, as far as earlier ECGs
+    with a measured potassium tell."""
+
+    n_pairs: int
+    offset_mmol_l: float
+    sd_mmol_l: float
 
 
 class FlagOut(_Out):
@@ -123,7 +132,9 @@ class EstimateOut(_Out):
     probabilities: list[ProbabilityOut] | None
     category: Annotated[Category | None, Field(description=_CATEGORIES)]
     bands: Annotated[list[Band] | None, Field(description=BANDS_SENTENCE)]
+    severe_bands: Annotated[list[SevereBand] | None, Field(description=SEVERE_SENTENCE)]
     region: RegionOut | None
+    personal: PatientOffsetOut | None
     flags: list[FlagOut]
     abstained: bool
     abstain_reasons: list[str]
@@ -166,6 +177,7 @@ class ProvenanceOut(_Out):
     trained_on: str
     calibrated_on: str
     intended_use: str
+    licences: list[str]
     label_distribution_sha256: str
     training: dict[str, Any]
 

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import save
 
@@ -20,14 +19,13 @@ from ecg_ka.bundle import Bundle, Provenance, load_bundle, save_bundle
 from ecg_ka.losses import LabelDistribution
 from ecg_ka.network import NetworkConfig, PotassiumNet, n_parameters
 from ecg_ka.preprocess import SignalSpec
-from ecg_ka.uncertainty import Calibration, ConformalDistribution, LabelDensity, Pairs, Regions
+from ecg_ka.uncertainty import Calibration, LabelDensity, Regions, VarianceComponents
+from training.calibrate import Of, licences_of, variance_components, wide_interval
 from training.card import model_card
 from training.cohort import Cohort, Split
 from training.config import parse
 from training.evaluate import evaluate, predict_split
 from training.train import load_weights
-
-WIDE_SHARE = 0.95  # of the calibration ECGs have a narrower interval than one that is called wide
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +36,12 @@ class ExportConfig:
     cohort: Path = field(metadata={"help": "cohort with calibration and test splits"})
     out: Path = field(metadata={"help": "bundle folder to write"})
     reference: Path | None = field(default=None, metadata={"help": "run folder of the L1 model to compare with"})
+    natural: Path | None = field(
+        default=None, metadata={"help": "cohort before enrichment, whose labels say how dense they lie"}
+    )
+    repeats: Path | None = field(
+        default=None, metadata={"help": "cohort of other patients with several ECGs, for personal calibration"}
+    )
     name: str = field(default="ecg-ka-demo", metadata={"help": "name of the model in every answer"})
     version: str = field(default="0.1.0", metadata={"help": "version of the model in every answer"})
 
@@ -63,9 +67,10 @@ def export(config: ExportConfig) -> Bundle:
         provenance=provenance,
         network=asdict(network.config),
         signal=_signal_spec(cohort),
-        density=LabelDensity.from_labels(cohort.labels(cohort.first_rows(Split.TRAIN))),
+        density=_density(cohort, cohort if config.natural is None else Cohort.open(config.natural)),
         calibration=calibration,
-        wide_interval_mmol_l=_wide_interval(calibration.distribution, pairs),
+        wide_interval_mmol_l=wide_interval(calibration.distribution, pairs),
+        personal=_personal(network, config, cohort),
         onnx=to_onnx(network, _signal_spec(cohort)),
         weights=save({k: v.contiguous() for k, v in network.state_dict().items()}),
         metrics=metrics,
@@ -118,9 +123,22 @@ def _provenance(config: ExportConfig, cohort: Cohort) -> Provenance:
         calibrated_on=f"{len(cohort.rows(Split.CALIBRATION))} ECGs of other patients: {about['description']}",
         intended_use="Research use only, not a medical device. "
         + ("Demonstrates the software; its numbers say nothing about patients." if about["is_simulated"] else ""),
+        licences=licences_of(*([cohort] if config.repeats is None else [cohort, Cohort.open(config.repeats)])),
         label_distribution_sha256=LabelDistribution.from_labels(train).sha256,
         training=_training(config.run),
     )
+
+
+def _personal(network: PotassiumNet, config: ExportConfig, cohort: Cohort) -> VarianceComponents | None:
+    """From a cohort of its own, none of whose patients trained the network, or from the calibration split."""
+    if config.repeats is None:
+        return variance_components(network, cohort, Of.CALIBRATION)
+    return variance_components(network, Cohort.open(config.repeats), Of.UNSEEN)
+
+
+def _density(cohort: Cohort, natural: Cohort) -> LabelDensity:
+    n_train = len(cohort.first_rows(Split.TRAIN))
+    return LabelDensity.from_labels(natural.labels(natural.first_rows(Split.TRAIN)), n_train)
 
 
 def _training(run: Path) -> dict[str, Any]:
@@ -131,14 +149,6 @@ def _training(run: Path) -> dict[str, Any]:
 
 def _signal_spec(cohort: Cohort) -> SignalSpec:
     return SignalSpec.from_dict(cohort.about["signal"])
-
-
-def _wide_interval(distribution: ConformalDistribution, pairs: Pairs) -> float:
-    widths = [
-        (interval := distribution.predict(estimate, spread).interval(0.9)).upper - interval.lower
-        for estimate, spread in zip(pairs.estimates, pairs.spreads, strict=True)
-    ]
-    return float(np.quantile(widths, WIDE_SHARE))
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_ka.estimate import BANDS_ALPHA, Band, Category, Interval
+from ecg_ka.estimate import BANDS_ALPHA, Band, Category, Interval, SevereBand
 from ecg_ka.uncertainty import Calibration, Pairs, Regions, band_index
+from ecg_ka.uncertainty.label_conditional import in_severe
 from ecg_ka.uncertainty.scores import HIGH_MMOL_L
 from training.metrics import Floats
 from training.metrics_agreement import holds
@@ -21,8 +22,8 @@ Mask = NDArray[np.bool_]
 
 
 def guarantees(test: Pairs, calibration: Calibration) -> dict[str, Any]:
-    """``intervals``, ``intervals_label_conditional``, ``bands`` and ``alarms`` in plain JSON types, from ECGs that
-    the calibration never saw. Shares of nothing are None."""
+    """``intervals``, ``intervals_label_conditional``, ``bands``, ``severe_bands`` and ``alarms`` in plain JSON types,
+    from ECGs that the calibration never saw. Shares of nothing are None."""
     labels = test.labels
     pairs = [(float(e), float(s)) for e, s in zip(test.estimates, test.spreads, strict=True)]
     predicted = [calibration.distribution.predict(*pair) for pair in pairs]
@@ -39,6 +40,7 @@ def guarantees(test: Pairs, calibration: Calibration) -> dict[str, Any]:
         },
         "intervals_label_conditional": _intervals(labels, [by_label.interval(e, LEVEL) for e, _ in pairs], groups),
         "bands": _bands(labels, [by_label.bands(*pair) for pair in pairs]),
+        "severe_bands": _severe_bands(labels, [by_label.severe_bands(*pair) for pair in pairs]),
         "alarms": {
             Category.ALARM_5_5_AND_ABOVE.value: _alarm(
                 categories == Category.ALARM_5_5_AND_ABOVE,
@@ -87,6 +89,19 @@ def _bands(labels: Floats, sets: list[tuple[Band, ...]]) -> dict[str, Any]:
         for b, band in enumerate(Band)
     }
     return {"alpha": BANDS_ALPHA, "mean_size": _mean(kept.sum(axis=1)), "by_true_band": by_true_band}
+
+
+def _severe_bands(labels: Floats, sets: list[tuple[SevereBand, ...]]) -> dict[str, Any]:
+    kept, lies_in = np.array([[band in found for band in SevereBand] for found in sets]), in_severe(labels)
+    by_true_band = {
+        band.value: {
+            "n": int(lies_in[:, b].sum()),
+            "in_set": _mean(kept[lies_in[:, b], b]),
+            "share_of_answers": _mean(kept[:, b]),
+        }
+        for b, band in enumerate(SevereBand)
+    }
+    return {"alpha": BANDS_ALPHA, "by_true_band": by_true_band}
 
 
 def _alarm(raised: Mask, positive: Mask, operating_point: float) -> dict[str, Any]:

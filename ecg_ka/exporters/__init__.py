@@ -5,7 +5,7 @@ from ecg_ka.exporters.conversion import Target, converted, how_to_read
 from ecg_ka.exporters.csv_text import record_csv
 from ecg_ka.exporters.dicom import Patient
 from ecg_ka.exporters.page import PageCaption, page_svg
-from ecg_ka.exporters.text import estimates_text, formats_text, model_text, quality_text
+from ecg_ka.exporters.text import estimates_text, explanation_text, formats_text, model_text, quality_text
 
 __all__ = [
     "PageCaption",
@@ -15,6 +15,7 @@ __all__ = [
     "estimate_caption",
     "estimate_page",
     "estimates_text",
+    "explanation_text",
     "formats_text",
     "how_to_read",
     "model_text",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from ecg_ka.estimate import BANDS_SENTENCE, DISCLAIMER, Estimate, Interval
+from ecg_ka.estimate import BANDS_SENTENCE, DISCLAIMER, SEVERE_SENTENCE, Estimate, Interval
+from ecg_ka.explanation import Explanation
 from ecg_ka.exporters.page import PageCaption, page_svg
 from ecg_ka.record import EcgRecord
 
@@ -12,11 +13,14 @@ _PAGE_S = 10.0
 _QUANTITY = re.compile(r"K (?:>= |< )?\d\.\d|\d %|\d mmol/L")
 
 
-def estimate_page(record: EcgRecord, estimate: Estimate) -> str:
-    """SVG page of the part of a record that the model looked at, with its estimate."""
+def estimate_page(record: EcgRecord, estimate: Estimate, explanation: Explanation | None = None) -> str:
+    """SVG page of the part of a record that the model looked at, with its estimate, and shaded where an explanation
+    says which waves move it."""
     start = round(estimate.ecg.window_start_s * record.fs_hz)
     stop = start + round(_PAGE_S * record.fs_hz)
-    return page_svg(record.crop(start, min(stop, record.signal_mv.shape[1])), estimate_caption(estimate))
+    shown = record.crop(start, min(stop, record.signal_mv.shape[1]))
+    shifted = None if explanation is None else explanation.later(-start / record.fs_hz)
+    return page_svg(shown, estimate_caption(estimate), shifted)
 
 
 def estimate_caption(estimate: Estimate) -> PageCaption:
@@ -39,8 +43,12 @@ def estimate_caption(estimate: Estimate) -> PageCaption:
     lines = (
         f"Estimated from the ECG, not measured. Calibrated median {median}; {probabilities}.",
         *_calibrated(e),
-        f"Region: {e.region.name}-shot, {e.region.n_train_near} training ECGs within {_together('0.1 mmol/L')}. "
-        f"Signal: {e.quality.grade}.",
+        _whole(
+            f"Region: {e.region.name}-shot, {e.region.n_train_near} training ECGs within 0.1 mmol/L; "
+            f"{100 * e.region.few_shot_share:.0f} % of the distribution lies in few-shot regions. "
+            f"Signal: {e.quality.grade}."
+        ),
+        *_personal(e),
         model,
     )
     return PageCaption(title=title, lines=lines, warnings=warnings)
@@ -53,13 +61,24 @@ def _calibrated(estimate: Estimate) -> tuple[str, ...]:
     if marginal is None or by_label is None or estimate.bands is None or estimate.category is None:
         return ()
     bands = ", ".join(band.words for band in estimate.bands)
+    severe = ", ".join(band.words for band in estimate.severe_bands or ()) or "none"
     return (
         _whole(
             f"The interval above holds {_coverage(marginal)} of the calibration ECGs with K >= 5.5; the "
             f"label-conditional one, {_bounds(by_label)} mmol/L, {_coverage(by_label)}."
         ),
-        _whole(f"Bands: {bands}. {BANDS_SENTENCE} {estimate.category}: {estimate.category.sentence}"),
+        _whole(f"Bands: {bands}; severe bands: {severe}. {BANDS_SENTENCE} {SEVERE_SENTENCE}"),
+        _whole(f"{estimate.category}: {estimate.category.sentence}"),
     )
+
+
+def _personal(estimate: Estimate) -> tuple[str, ...]:
+    """What earlier pairs of the patient changed."""
+    p = estimate.personal
+    if p is None:
+        return ()
+    pairs = "1 earlier pair" if p.n_pairs == 1 else f"{p.n_pairs} earlier pairs"
+    return (f"The patient's own offset of {p.offset_mmol_l:+.2f} (SD {p.sd_mmol_l:.2f}) mmol/L, from {pairs}, is off.",)
 
 
 def _bounds(interval: Interval) -> str:

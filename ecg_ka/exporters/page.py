@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ecg_ka.explanation import Explanation
 from ecg_ka.exporters.lettering import em, wrap
+from ecg_ka.exporters.shading import LEGEND, stripes
 from ecg_ka.flags import Flag
 from ecg_ka.record import EcgRecord
 
@@ -77,8 +79,9 @@ class _Panel:
         return self.y + self.height / 2
 
 
-def page_svg(record: EcgRecord, caption: PageCaption) -> str:
-    """One SVG document (text, no XML declaration), A4 landscape with ``viewBox`` in mm, for a record of any length.
+def page_svg(record: EcgRecord, caption: PageCaption, explanation: Explanation | None = None) -> str:
+    """One SVG document (text, no XML declaration), A4 landscape with ``viewBox`` in mm, for a record of any length;
+    with an explanation the waves that move the estimate are shaded.
 
     The columns show consecutive stretches of 2.5 s and the strip the first 10 s of lead II; in shorter records later
     columns repeat the last 2.5 s. No filter is applied. Each trace is placed with its median, not 0 mV, in the middle
@@ -100,8 +103,9 @@ def page_svg(record: EcgRecord, caption: PageCaption) -> str:
             f'<rect width="{_PAGE_W:g}" height="{height:g}" fill="#fff"/>',
             *head,
             *_grid(grid_y, grid_h),
+            *_shades(explanation, _panels(record.duration_s, grid_y, grid_h / 4)),
             *_traces(record, grid_y, grid_h / 4),
-            *_foot(record, grid_y + grid_h),
+            *_foot(record, grid_y + grid_h, "" if explanation is None else LEGEND),
             "</svg>",
         )
     )
@@ -204,6 +208,18 @@ def _panels(duration_s: float, top: float, row_h: float) -> list[_Panel]:
     return [*panels, _Panel(_RHYTHM_LEAD, 0.0, _RHYTHM_S, _TRACE_X, top + 3 * row_h, row_h)]
 
 
+def _shades(explanation: Explanation | None, panels: list[_Panel]) -> list[str]:
+    if explanation is None:
+        return []
+    return [
+        f'<rect x="{panel.x + (s.start_s - panel.start_s) * MM_PER_S:.2f}" y="{panel.y + 1:g}" '
+        f'width="{(s.stop_s - s.start_s) * MM_PER_S:.2f}" height="{panel.height - 2:g}" fill="{s.colour}" '
+        f'fill-opacity="{s.opacity:.2f}"/>'
+        for panel in panels
+        for s in stripes(explanation, panel.lead, panel.start_s, panel.start_s + panel.duration_s)
+    ]
+
+
 def _traces(record: EcgRecord, top: float, row_h: float) -> list[str]:
     panels = _panels(record.duration_s, top, row_h)
     decimate = sum(panel.duration_s for panel in panels) * record.fs_hz > _MOST_POINTS
@@ -277,7 +293,7 @@ def _keep_extremes(time_s: NDArray[np.float64], samples: Samples, size: int) -> 
     return time_s[kept], samples[kept]
 
 
-def _foot(record: EcgRecord, top: float) -> list[str]:
+def _foot(record: EcgRecord, top: float, legend: str) -> list[str]:
     shown = "the first 10 s are shown" if record.duration_s > _RHYTHM_S + 0.05 else "the whole recording is shown"
     short = record.duration_s < _RHYTHM_S - 0.05
     columns = "later columns repeat the last 2.5 s" if short else "columns follow each other in time, 2.5 s each"
@@ -287,4 +303,5 @@ def _foot(record: EcgRecord, top: float) -> list[str]:
     return [
         _text(_GRID_X, top + 4.4, 3.0, scale, 'font-weight="bold"'),
         _text(_GRID_X, top + 8.4, 3.0, f"{filters} {placed}"),
+        *([_text(_GRID_X, top + 12.0, 3.0, legend)] if legend else []),
     ]

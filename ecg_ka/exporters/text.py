@@ -6,12 +6,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ecg_ka.errors import EcgError
-from ecg_ka.estimate import BANDS_SENTENCE, DISCLAIMER, Category, Estimate, Interval, ModelIdentity
+from ecg_ka.estimate import (
+    BANDS_SENTENCE,
+    DISCLAIMER,
+    SEVERE_SENTENCE,
+    Category,
+    Estimate,
+    Interval,
+    ModelIdentity,
+)
+from ecg_ka.explanation import Explanation, Wave
 from ecg_ka.flags import Flag
 from ecg_ka.readers import registry
 
 _HEAD = ("file", "K mmol/L", "interval", "median", "P(K>=5.5)", "P(K<3.5)", "region", "signal")
 _LONGEST_NAME = 40
+_LEADS_WIDTH = 31
 
 
 def estimates_text(answers: Sequence[tuple[str, Estimate | EcgError]]) -> str:
@@ -52,10 +62,29 @@ def quality_text(report: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def model_text(identity: ModelIdentity, metrics: Mapping[str, Any], *, is_simulated: bool) -> str:
-    """What `ecg-ka info` says about a bundle."""
+def explanation_text(found: Explanation) -> str:
+    """What `ecg-ka explain` shows: waves across, lead groups down, changes in mmol/L."""
+    groups = list(dict.fromkeys(effect.leads for effect in found.effects))
+    changes = {(effect.wave, effect.leads): effect.change_mmol_l for effect in found.effects}
+    lines = [
+        f"K {found.potassium_mmol_l:.2f} mmol/L. Change of the estimate, in mmol/L, when a wave is replaced by the "
+        "record's own baseline (below zero: the wave raises the estimate; -: no such wave):",
+        "",
+        "leads".ljust(_LEADS_WIDTH) + "".join(f"{wave:>8}" for wave in Wave),
+    ]
+    for leads in groups:
+        cells = [changes[wave, leads] for wave in Wave]
+        numbers = "".join(f"{'-' if c is None else f'{c:+.2f}':>8}" for c in cells)
+        lines.append(", ".join(leads).ljust(_LEADS_WIDTH) + numbers)
+    note = "It tells how the network answers to a changed signal, not why the ECG looks as it does."
+    return "\n".join([*lines, "", note, "", DISCLAIMER])
+
+
+def model_text(identity: ModelIdentity, metrics: Mapping[str, Any], sharing: str, *, is_simulated: bool) -> str:
+    """What `ecg-ka info` says about a bundle; ``sharing`` says whether it may be shared."""
     m = metrics["model"]
     lines = [f"{name:21} {getattr(identity, name)}" for name in identity.__slots__]
+    lines.append(f"{'may be shared':21} {sharing}")
     lines += [
         "",
         f"On {m['n']} {'simulated ' if is_simulated else ''}test ECGs: MAE {m['mae']:.3f} mmol/L (predicting the "
@@ -105,16 +134,34 @@ def _calibrated(answer: Estimate) -> list[str]:
     if interval is None or by_label is None or answer.bands is None or answer.category is None:
         return []
     return [
-        f"interval: holds {_coverage(interval)} of calibration ECGs with K >= 5.5",
+        f"interval: holds {_coverage(interval)} of calibration ECGs with K >= 5.5; "
+        f"{_few_shot(answer)} of the distribution lies in few-shot regions",
         f"label-conditional interval: {_bounds(by_label)}; holds {_coverage(by_label)} of them",
         f"bands: {', '.join(band.words for band in answer.bands)}; category: {answer.category}",
+        f"severe bands: {', '.join(band.words for band in answer.severe_bands or ()) or 'none'}",
+        *_personal(answer),
     ]
+
+
+def _personal(answer: Estimate) -> list[str]:
+    """What earlier pairs of the patient changed."""
+    p = answer.personal
+    if p is None:
+        return []
+    return [
+        f"personal: offset of {p.offset_mmol_l:+.2f} (SD {p.sd_mmol_l:.2f}) mmol/L, from {p.n_pairs} earlier "
+        f"{'pair' if p.n_pairs == 1 else 'pairs'}, taken off the estimate"
+    ]
+
+
+def _few_shot(answer: Estimate) -> str:
+    return "an unknown share" if answer.region is None else f"{answer.region.few_shot_share:.0%}"
 
 
 def _explained(answers: Sequence[Estimate]) -> list[str]:
     flags = {flag for answer in answers for flag in answer.flags}
     categories = {answer.category for answer in answers}
-    bands = [f"bands: {BANDS_SENTENCE}"] if any(answer.bands for answer in answers) else []
+    bands = [f"bands: {BANDS_SENTENCE} {SEVERE_SENTENCE}"] if any(answer.bands for answer in answers) else []
     return [
         *bands,
         *(f"{category}: {category.sentence}" for category in Category if category in categories),

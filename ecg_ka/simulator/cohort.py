@@ -15,7 +15,7 @@ from ecg_ka.simulator.effects import Shape, shape_beats
 from ecg_ka.simulator.noise import NoisePlan, add_noise, draw_noise_plan
 from ecg_ka.simulator.patients import Patient, Traits, ckd_probability, draw_traits
 from ecg_ka.simulator.presets import Preset
-from ecg_ka.simulator.priors import Prior, sample_potassium
+from ecg_ka.simulator.priors import Prior, sample_potassium, uniform_potassium
 from ecg_ka.simulator.recorder import (
     RecorderPlan,
     draw_recorder_plan,
@@ -39,7 +39,8 @@ class CohortSpec:
 
     ``ckd_link`` makes chronic kidney disease likelier where potassium is high: the only way, besides the heart, in
     which an ECG tells about potassium. ``healthy`` leaves out diseases and drugs. ``noise`` off leaves out electrode
-    noise, filters and interchanged cables.
+    noise, filters and interchanged cables. ``potassium_range_mmol_l`` takes the place of the prior: flat in the blood
+    between its ends.
     """
 
     preset: Preset
@@ -50,6 +51,7 @@ class CohortSpec:
     ckd_link: bool = True
     healthy: bool = False
     noise: bool = True
+    potassium_range_mmol_l: tuple[float, float] | None = None
 
     @property
     def n_batches(self) -> int:
@@ -104,7 +106,11 @@ def simulate_batch(spec: CohortSpec, index: int) -> CohortBatch:
     n = min(BATCH_PATIENTS, spec.n_patients - first)
     of_patients, of_potassium, of_visits = np.random.SeedSequence(spec.seed, spawn_key=(index,)).spawn(3)
     total = n * spec.visits_per_patient
-    true, recorded = sample_potassium(spec.prior, total, np.random.default_rng(of_potassium))
+    rng = np.random.default_rng(of_potassium)
+    if spec.potassium_range_mmol_l is None:
+        true, recorded = sample_potassium(spec.prior, total, rng)
+    else:
+        true, recorded = uniform_potassium(*spec.potassium_range_mmol_l, total, rng)
     usual = true.reshape(n, -1).max(axis=1) if spec.ckd_link else None
     ckd = ckd_probability(usual, n)
     traits = draw_traits(np.random.default_rng(of_patients), ckd, spec.preset, healthy=spec.healthy)

@@ -71,6 +71,14 @@ def sample_potassium(prior: Prior, n: int, rng: np.random.Generator) -> tuple[ND
     return true, _record(true, rng)
 
 
+def uniform_potassium(
+    low: float, high: float, n: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Potassium in the blood, flat between two values, and as the laboratory records it, each (n,) in mmol/L."""
+    true = np.clip(rng.uniform(low, high, n), *POTASSIUM_RANGE_MMOL_L)
+    return true, _record(true, rng)
+
+
 def _sample_mixture(mixture: _Mixture, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
     core = rng.normal(mixture.core_mean, mixture.core_sd, n)
     hypo = mixture.hypo_start - rng.gamma(_HYPO_SHAPE, mixture.hypo_scale, n)

@@ -2,12 +2,14 @@
 
 from ecg_ka.uncertainty.alarms import OperatingPoints
 from ecg_ka.uncertainty.calibration import Calibration
-from ecg_ka.uncertainty.conformal import ConformalDistribution, Predictive
+from ecg_ka.uncertainty.conformal import LIMITS_MMOL_L, ConformalDistribution, Predictive
 from ecg_ka.uncertainty.label_conditional import LabelConditional, band_index
+from ecg_ka.uncertainty.personal import VarianceComponents
 from ecg_ka.uncertainty.regions import LabelDensity, Regions
 from ecg_ka.uncertainty.scores import Pairs, Scores
 
 __all__ = [
+    "LIMITS_MMOL_L",
     "Calibration",
     "ConformalDistribution",
     "LabelConditional",
@@ -17,5 +19,6 @@ __all__ = [
     "Predictive",
     "Regions",
     "Scores",
+    "VarianceComponents",
     "band_index",
 ]

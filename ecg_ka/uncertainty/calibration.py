@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ecg_ka.estimate import Band
+from ecg_ka.estimate import Band, SevereBand
 from ecg_ka.uncertainty.alarms import OperatingPoints
 from ecg_ka.uncertainty.conformal import ConformalDistribution
 from ecg_ka.uncertainty.label_conditional import LabelConditional
 from ecg_ka.uncertainty.regions import Regions
 from ecg_ka.uncertainty.scores import Pairs, Scores
 
-_PREDICTED, _TRUE, _BAND = "predicted_", "true_", "band_"
+_PREDICTED, _TRUE, _BAND, _SEVERE = "predicted_", "true_", "band_", "severe_"
 _REACH, _REACH_LABEL = "reach_marginal", "reach_label_conditional"
 
 
@@ -46,6 +46,7 @@ class Calibration:
             ValueError: an array is missing, unknown, or not sorted.
         """
         expected = {f"{_TRUE}{g}" for g in range(5)} | {f"{_BAND}{b}" for b in Band}
+        expected |= {f"{_SEVERE}{b}" for b in SevereBand}
         expected |= {f"{_PREDICTED}all", _REACH, _REACH_LABEL}
         found = set(arrays) - {f"{_PREDICTED}{g}" for g in range(5)}
         if found != expected:
@@ -53,9 +54,10 @@ class Calibration:
         predicted = {k.removeprefix(_PREDICTED): v for k, v in arrays.items() if k.startswith(_PREDICTED)}
         errors = tuple(arrays[f"{_TRUE}{g}"] for g in range(5))
         distances = {band: arrays[f"{_BAND}{band}"] for band in Band}
+        severe = {band: arrays[f"{_SEVERE}{band}"] for band in SevereBand}
         return cls(
             ConformalDistribution(regions, predicted, arrays[_REACH]),
-            LabelConditional(regions, errors, distances, arrays[_REACH_LABEL]),
+            LabelConditional(regions, errors, distances, severe, arrays[_REACH_LABEL]),
             points,
         )
 
@@ -65,6 +67,7 @@ class Calibration:
             **{f"{_PREDICTED}{name}": scores for name, scores in self.distribution.scores.items()},
             **{f"{_TRUE}{g}": errors for g, errors in enumerate(self.label_conditional.errors)},
             **{f"{_BAND}{band}": distances for band, distances in self.label_conditional.distances.items()},
+            **{f"{_SEVERE}{band}": distances for band, distances in self.label_conditional.severe.items()},
             _REACH: self.distribution.reach,
             _REACH_LABEL: self.label_conditional.reach,
         }

@@ -7,13 +7,14 @@ among the ECGs of another place, the guarantee within it stays.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ecg_ka.estimate import BANDS_ALPHA, Band, Interval
+from ecg_ka.estimate import BANDS_ALPHA, Band, Interval, SevereBand
 from ecg_ka.uncertainty.conformal import LIMITS_MMOL_L
 from ecg_ka.uncertainty.regions import Regions
 from ecg_ka.uncertainty.scores import HIGH_MMOL_L, LOW_MMOL_L, ROUNDING, Pairs, Scores, ascending, quantile, share_below
@@ -33,24 +34,51 @@ def band_distances(estimates: ArrayLike, spreads: ArrayLike) -> NDArray[np.float
     return np.asarray(np.maximum(np.stack(outside, axis=-1), 0.0) / spread[..., None])
 
 
+_BELOW_MMOL_L = {SevereBand.BELOW_3_0: 3.0}
+_FROM_MMOL_L = {SevereBand.FROM_6_0: 6.0, SevereBand.FROM_6_5: 6.5}
+
+
+def in_severe(potassium_mmol_l: ArrayLike) -> NDArray[np.bool_]:
+    """Whether values (...) lie in each severe band: (..., 3) in the order of :class:`SevereBand`."""
+    k = np.asarray(potassium_mmol_l, dtype=np.float64) + ROUNDING
+    inside = [k < edge for edge in _BELOW_MMOL_L.values()] + [k >= edge for edge in _FROM_MMOL_L.values()]
+    return np.stack(inside, axis=-1)
+
+
+def severe_distances(estimates: ArrayLike, spreads: ArrayLike) -> NDArray[np.float64]:
+    """How far estimates (...) lie outside of each severe band, in spreads, 0 inside of it: (..., 3) in the order of
+    :class:`SevereBand`."""
+    e, spread = np.asarray(estimates, dtype=np.float64), np.asarray(spreads, dtype=np.float64)
+    outside = [e - edge for edge in _BELOW_MMOL_L.values()] + [edge - e for edge in _FROM_MMOL_L.values()]
+    return np.asarray(np.maximum(np.stack(outside, axis=-1), 0.0) / spread[..., None])
+
+
+def least_calibration(alpha: float = BANDS_ALPHA) -> int:
+    """A band with fewer calibration ECGs is in every set: ceil(1 / alpha) - 1."""
+    return math.ceil(1 / alpha - 1e-9) - 1
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelConditional:
     """Sorted scores of the calibration ECGs by their true label.
 
     ``errors``: abs(label - estimate) in mmol/L for each of the five groups of :meth:`Regions.group`; ``distances``: the
-    distance of the estimate from the true band, see :func:`band_distances`; ``reach`` (m,): the levels that the
+    distance of the estimate from the true band, see :func:`band_distances`, and ``severe`` the same for the severe
+    bands, which overlap: an ECG counts for each that it lies in; ``reach`` (m,): the levels that the
     interval has to exceed to hold the labels of the calibration ECGs with K >= 5.5.
     """
 
     regions: Regions
     errors: tuple[Scores, ...]
     distances: Mapping[Band, Scores]
+    severe: Mapping[SevereBand, Scores]
     reach: Scores
 
     def __post_init__(self) -> None:
-        if len(self.errors) != 5 or set(self.distances) != set(Band):
+        if len(self.errors) != 5 or set(self.distances) != set(Band) or set(self.severe) != set(SevereBand):
             raise ValueError("scores of a true region or of a band are missing")
-        for name, scores in [*enumerate(self.errors), *self.distances.items(), ("reach", self.reach)]:
+        by_band = [*self.distances.items(), *self.severe.items()]
+        for name, scores in [*enumerate(self.errors), *by_band, ("reach", self.reach)]:
             ascending(str(name), scores)
 
     @classmethod
@@ -63,12 +91,14 @@ class LabelConditional:
         errors = np.abs(pairs.labels - pairs.estimates).astype(np.float32)
         groups, bands = regions.group(pairs.labels), band_index(pairs.labels)
         distances = band_distances(pairs.estimates, pairs.spreads).astype(np.float32)
+        severe, is_severe = severe_distances(pairs.estimates, pairs.spreads).astype(np.float32), in_severe(pairs.labels)
         by_region = tuple(np.sort(errors[groups == g]) for g in range(5))
         high = pairs.labels >= HIGH_MMOL_L - ROUNDING
         return cls(
             regions,
             by_region,
             {band: np.sort(distances[bands == b, b]) for b, band in enumerate(Band)},
+            {band: np.sort(severe[is_severe[:, b], b]) for b, band in enumerate(SevereBand)},
             _reach(errors[high], groups[high], by_region),
         )
 
@@ -90,10 +120,23 @@ class LabelConditional:
 
     def bands(self, estimate: float, spread: float, alpha: float = BANDS_ALPHA) -> tuple[Band, ...]:
         """The bands that the estimate is not too far from: of the ECGs that truly lie in a band, whichever it is, at
-        most a share ``alpha`` gets an answer without it. A band with fewer than ceil(1 / alpha) - 1 calibration ECGs
-        is always among them, and so is the band of the estimate."""
+        most a share ``alpha`` gets an answer without it. A band with fewer than :func:`least_calibration` ECGs is
+        always among them, and so is the band of the estimate."""
         distances = band_distances(estimate, spread)
         return tuple(b for b, d in zip(Band, distances, strict=True) if d <= quantile(self.distances[b], 1 - alpha))
+
+    def severe_bands(self, estimate: float, spread: float, alpha: float = BANDS_ALPHA) -> tuple[SevereBand, ...]:
+        """The severe bands that the estimate is not too far from, with the guarantee of :meth:`bands` for each."""
+        distances = severe_distances(estimate, spread)
+        return tuple(b for b, d in zip(SevereBand, distances, strict=True) if d <= quantile(self.severe[b], 1 - alpha))
+
+    def always_kept(self, alpha: float = BANDS_ALPHA) -> dict[Band | SevereBand, int]:
+        """The bands that every set holds because too few calibration ECGs lie in them, and how many do."""
+        return {band: n for band, n in self.calibrated().items() if n < least_calibration(alpha)}
+
+    def calibrated(self) -> dict[Band | SevereBand, int]:
+        """How many calibration ECGs lie in each band."""
+        return {b: len(self.distances[b]) for b in Band} | {b: len(self.severe[b]) for b in SevereBand}
 
 
 def _reach(errors: Scores, groups: NDArray[np.int64], by_region: tuple[Scores, ...]) -> Scores:

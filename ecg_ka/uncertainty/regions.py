@@ -54,32 +54,38 @@ class Regions:
 class LabelDensity:
     """Counts of training labels in bins of 0.1 mmol/L, of the natural cohort before any enrichment.
 
-    ``first_bin`` is the lowest label in steps of 0.1 mmol/L; ``counts`` (m,) follow upwards.
+    ``first_bin`` is the lowest label in steps of 0.1 mmol/L; ``counts`` (m,) follow upwards. ``n_train`` patients
+    trained the network: more or fewer than those counted when training enriched the natural cohort.
     """
 
     first_bin: int
     counts: NDArray[np.int64]
+    n_train: int
 
     @classmethod
-    def from_labels(cls, labels_mmol_l: ArrayLike) -> LabelDensity:
-        """From labels (n,), one a patient."""
+    def from_labels(cls, labels_mmol_l: ArrayLike, n_train: int | None = None) -> LabelDensity:
+        """From labels (n,) of the natural cohort, one a patient; ``n_train`` of None stands for n."""
         bins = np.rint(np.asarray(labels_mmol_l, dtype=np.float64) / BIN_MMOL_L).astype(np.int64)
-        return cls(int(bins.min()), np.bincount(bins - bins.min()))
+        return cls(int(bins.min()), np.bincount(bins - bins.min()), len(bins) if n_train is None else n_train)
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, object]) -> LabelDensity:
         """What :meth:`to_dict` wrote."""
-        return cls(int(str(saved["first_bin"])), np.asarray(saved["counts"], dtype=np.int64))
+        counts = np.asarray(saved["counts"], dtype=np.int64)
+        return cls(int(str(saved["first_bin"])), counts, int(str(saved["n_train"])))
 
     def to_dict(self) -> dict[str, object]:
         """Plain JSON types."""
-        return {"first_bin": self.first_bin, "counts": self.counts.tolist()}
+        return {"first_bin": self.first_bin, "counts": self.counts.tolist(), "n_train": self.n_train}
 
     def n_near(self, potassium_mmol_l: float) -> int:
-        """Number of training labels within 0.1 mmol/L of the estimate, rounded to 0.1."""
-        middle = round(potassium_mmol_l / BIN_MMOL_L) - self.first_bin
-        return int(self.counts[max(0, middle - 1) : max(0, middle + 2)].sum())
+        """Number of labels within 0.1 mmol/L of the estimate, rounded to 0.1: their natural share of ``n_train``."""
+        return round(self._share(potassium_mmol_l) * self.n_train)
 
     def density(self, potassium_mmol_l: float) -> float:
-        """Share of training labels per mmol/L around the estimate (window of three bins)."""
-        return self.n_near(potassium_mmol_l) / (3 * BIN_MMOL_L * float(self.counts.sum()))
+        """Share of natural labels per mmol/L around the estimate (window of three bins)."""
+        return self._share(potassium_mmol_l) / (3 * BIN_MMOL_L)
+
+    def _share(self, potassium_mmol_l: float) -> float:
+        middle = round(potassium_mmol_l / BIN_MMOL_L) - self.first_bin
+        return float(self.counts[max(0, middle - 1) : max(0, middle + 2)].sum() / self.counts.sum())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,16 @@ class Pairs:
     estimates: NDArray[np.float64]
     spreads: NDArray[np.float64]
     labels: NDArray[np.float64]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Pairs]) -> Pairs:
+        """All of several parts, in order."""
+        columns = zip(*((p.estimates, p.spreads, p.labels) for p in parts), strict=True)
+        return cls(*map(np.concatenate, columns))
+
+    def where(self, chosen: NDArray[np.bool_]) -> Pairs:
+        """Those of the chosen ECGs (n,)."""
+        return Pairs(self.estimates[chosen], self.spreads[chosen], self.labels[chosen])
 
 
 def quantile(scores: Scores, level: float) -> float:

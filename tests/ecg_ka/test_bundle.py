@@ -46,7 +46,8 @@ def test_the_shipped_bundle_holds_on_its_test_split_what_it_promises() -> None:
     assert all(by_label[name]["coverage"] >= 0.9 - 3 * (0.09 / by_label[name]["n"]) ** 0.5 for name in regions)
     assert all(b["in_set"] >= 0.95 - 3 * (0.0475 / b["n"]) ** 0.5 for b in m["bands"]["by_true_band"].values())
     assert all(alarm["false_alarms"] <= 0.115 for alarm in m["alarms"].values())
-    assert marginal["5_5_and_above"]["coverage"] < 0.7 < 0.85 < by_label["5_5_and_above"]["coverage"]
+    assert marginal["5_5_and_above"]["coverage"] < 0.7
+    assert marginal["5_5_and_above"]["coverage"] + 0.15 < by_label["5_5_and_above"]["coverage"]
 
 
 def test_saving_and_loading_gives_the_same_bundle(tmp_path: Path) -> None:
@@ -70,8 +71,10 @@ def test_a_changed_or_absent_file_is_refused_by_name(copy: Path, name: str) -> N
 @pytest.mark.parametrize(
     "changes",
     [
-        {"format_version": 1},
-        {"format_version": "2"},
+        {"format_version": 2},
+        {"format_version": "3"},
+        {"personal": {"intercept": 1.0}},
+        {"personal": {"intercept": 1.0, "slope": 0.7, "between": -0.2, "within": 0.1, "n_patients": 200}},
         {"operating_points": {"at_least_5_5": 0.1}},
         {"operating_points": {"at_least_5_5": 0.1, "below_3_5": 1.5}},
         {"surprise": 1},
@@ -101,8 +104,8 @@ def test_no_bundle_at_all(tmp_path: Path) -> None:
 
 
 def test_a_bundle_of_the_format_before_says_what_to_do(copy: Path) -> None:
-    edit(copy, format_version=1)
-    with pytest.raises(BundleError, match=r"format version 1; expected 2\. Export its run again"):
+    edit(copy, format_version=2)
+    with pytest.raises(BundleError, match=r"format version 2; expected 3\. Export its run again"):
         load_bundle(copy)
 
 
@@ -114,6 +117,7 @@ Arrays = dict[str, NDArray[np.float32]]
     [
         (lambda a: {k: v for k, v in a.items() if k != "true_4"}, r"missing \['true_4'\]"),
         (lambda a: {k: v for k, v in a.items() if k != "band_below_3_5"}, r"missing \['band_below_3_5'\]"),
+        (lambda a: {k: v for k, v in a.items() if k != "severe_6_5_and_above"}, r"missing \['severe_6_5_and_above'\]"),
         (lambda a: {**a, "patients": a["true_4"]}, r"unknown \['patients'\]"),
         (lambda a: {**a, "true_4": a["true_4"][::-1].copy()}, "not finite and ascending"),
         (lambda a: {**a, "true_4": a["true_4"].astype(np.float64)}, "not finite and ascending float32"),

@@ -247,3 +247,45 @@ def test_no_probability_reads_as_an_exclusion() -> None:
     row = estimates_text([("a", low)]).splitlines()[1]
     assert "<0.001" in row
     assert " 0.000" not in row
+
+
+def test_history_moves_the_answer_and_is_told(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "earlier.csv").write_bytes(csv_bytes(ecg(4, 4.1)))
+    table = tmp_path / "pairs.csv"
+    table.write_text("path,potassium_mmol_l\nearlier.csv,4.1\n")
+    estimator = Estimator.load()
+    personal = estimator.personalize([(read(tmp_path / "earlier.csv"), 4.1)])
+    answer = estimator.estimate(read(file), personal=personal)
+    out = ecg_ka("estimate", file, "--history", table)
+    assert f"{answer.potassium_mmol_l:.2f}" in out
+    assert f"personal: offset of {personal.offset_mmol_l:+.2f}" in out
+    assert json.loads(ecg_ka("estimate", file, "--history", table, "--json"))[0]["personal"]["n_pairs"] == 1
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ("", "0 rows"),
+        ("path,k\nearlier.csv,4.1\n", "with the columns path, potassium_mmol_l"),
+        ("path,potassium_mmol_l\nearlier.csv,high\n", "potassium 'high'; expected a value from 1 to 12"),
+        ("path,potassium_mmol_l\nabsent.csv,4.1\n", "absent.csv"),
+    ],
+)
+def test_a_history_that_cannot_be_read_ends_with_one_line(file: Path, tmp_path: Path, table: str, told: str) -> None:
+    (tmp_path / "earlier.csv").write_bytes(csv_bytes(ecg(4, 4.1)))
+    (tmp_path / "pairs.csv").write_text(table)
+    assert told in ecg_ka("estimate", file, "--history", tmp_path / "pairs.csv", code=2)
+
+
+def test_explain_prints_a_table_and_draws_the_page(file: Path, tmp_path: Path) -> None:
+    out = ecg_ka("explain", file, "-o", tmp_path / "page.svg")
+    assert "T(U)" in out
+    assert "not a medical device" in out
+    assert "fill-opacity" in (tmp_path / "page.svg").read_text()
+    found = json.loads(ecg_ka("explain", file, "--json"))
+    assert {effect["wave"] for effect in found["effects"]} == {"P", "QRS", "ST", "T(U)"}
+
+
+def test_info_says_whether_the_bundle_may_be_shared() -> None:
+    assert "may be shared         yes, all of it comes from simulated ECGs" in ecg_ka("info")
+    assert json.loads(ecg_ka("info", "--json"))["may_be_shared"] is True

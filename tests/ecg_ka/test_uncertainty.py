@@ -36,6 +36,13 @@ def test_density_counts_labels_within_a_tenth() -> None:
     assert again.n_near(4.1) == 4
 
 
+def test_after_enrichment_the_natural_density_is_scaled_to_the_training_set() -> None:
+    labels = np.array([4.0, 4.1, 4.1, 4.2, 4.3, 6.0])
+    density = LabelDensity.from_labels(labels, n_train=60)
+    assert (density.n_near(4.1), density.n_near(6.0)) == (40, 10)
+    assert density.density(4.1) == pytest.approx(LabelDensity.from_labels(labels).density(4.1))
+
+
 def test_density_integrates_to_one() -> None:
     labels = np.round(np.random.default_rng(0).normal(4.2, 0.6, 2000), 1)
     density = LabelDensity.from_labels(labels)
@@ -88,6 +95,19 @@ def test_probabilities_fall_with_the_threshold_and_complement_each_other(values:
     assert all(0 < value < 1 for value in p)
     high, low = predictive.probability(">=", 5.5), predictive.probability("<", 5.5)
     assert high.p + low.p == pytest.approx(1)
+
+
+@given(st.lists(st.floats(2, 9), min_size=40, max_size=90), st.sampled_from([0.5, 0.8, 0.9, 0.95]))
+@settings(max_examples=60, deadline=None)
+def test_probabilities_are_consistent_with_the_interval(values: list[float], level: float) -> None:
+    """Beyond either end lies at most half of what the interval leaves out, and inside of it at least its level."""
+    predictive, tail = Predictive(np.sort(values), UNKNOWN), (1 - level) / 2 + 1e-9
+    interval = predictive.interval(level)
+    above = predictive.p_at_least(interval.upper + 1e-6)
+    below = 1 - predictive.p_at_least(interval.lower - 1e-6)
+    assert above <= tail
+    assert below <= tail
+    assert 1 - above - below >= level - 2e-9
 
 
 def test_each_predicted_region_has_its_own_scores() -> None:

@@ -29,6 +29,9 @@ def test_coverage_width_bands_and_alarms_are_those_of_single_answers() -> None:
     sets = [MADE.label_conditional.bands(*pair) for pair in zip(estimates, spreads, strict=True)]
     band = found["bands"]["by_true_band"]["5_5_and_above"]
     assert band["in_set"] == pytest.approx(np.mean(["5_5_and_above" in s for s in np.array(sets, object)[high]]))
+    severe = [MADE.label_conditional.severe_bands(*pair) for pair in zip(estimates, spreads, strict=True)]
+    held_severe = ["6_0_and_above" in s for s, k in zip(severe, labels, strict=True) if k >= 5.95]
+    assert found["severe_bands"]["by_true_band"]["6_0_and_above"]["in_set"] == pytest.approx(np.mean(held_severe))
     alarm = found["alarms"]["alarm_5_5_and_above"]
     p = np.array([MADE.distribution.predict(*pair).p_at_least(5.5) for pair in zip(estimates, spreads, strict=True)])
     raised = p > alarm["operating_point"]

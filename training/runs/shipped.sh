@@ -9,4 +9,7 @@ python -m training.cohort simulated --out "$work/cohort" --patients 160000 --pre
 python -m training.train --cohort "$work/cohort" --out "$work/l1" --loss l1 --epochs 8 --seed 1
 python -m training.train --cohort "$work/cohort" --out "$work/dist" --init "$work/l1" --head-only \
   --loss dist --dist-weight 0.25 --weights inv --epochs 12 --batch-size 2048 --learning-rate 1e-3 --seed 1
-python -m training.export --run "$work/dist" --reference "$work/l1" --cohort "$work/cohort" --out ecg_ka/bundles/demo
+python -m training.cohort.simulated --out "$work/repeats" --patients 2500 --visits 6 --preset published --prior wide \
+  --seed 2
+python -m training.export --run "$work/dist" --reference "$work/l1" --cohort "$work/cohort" \
+  --repeats "$work/repeats" --out ecg_ka/bundles/demo

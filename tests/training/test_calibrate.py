@@ -1,0 +1,87 @@
+"""training.calibrate: only the calibration is written anew, one ECG a patient, and the terms of the cohort go along."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ecg_ka.bundle import SHIPPED, load_bundle, save_bundle
+from ecg_ka.estimate import SevereBand
+from training.calibrate import CalibrateConfig, Of, calibrate, licences_of
+from training.cohort import Cohort
+from training.cohort.simulated import SimulatedConfig, build
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("calibrate") / "c"
+    build(SimulatedConfig(out=folder, patients=160, visits=2, workers=1, seed=77))
+    return folder
+
+
+def test_calibration_is_new_the_network_is_not_and_too_rare_bands_are_told(
+    cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "b"
+    made = calibrate(CalibrateConfig(bundle=SHIPPED, cohort=cohort, out=out, of=Of.UNSEEN))
+    shipped, opened = load_bundle(), Cohort.open(cohort)
+    assert (made.onnx, made.weights, made.signal) == (shipped.onnx, shipped.weights, shipped.signal)
+    patients = opened.index["patient"][opened.index["split"] != "test"]
+    n = len(np.unique(patients))
+    assert made.calibration.distribution.n == n < len(patients)
+    assert made.personal is not None
+    assert made.personal.n_patients == n
+    assert made.provenance.calibrated_on.startswith(f"{n} ECGs, one a patient")
+    assert made.metrics["model"] == shipped.metrics["model"]
+    assert made.metrics["bands"]["by_true_band"]["3_5_to_5_4"]["n"] < 160 - n + 1
+    told = capsys.readouterr().out
+    rare = made.calibration.label_conditional.always_kept()
+    assert SevereBand.FROM_6_5 in rare
+    assert all(
+        f"{band.words} is in every answer: {k} calibration ECGs, fewer than 19" in told for band, k in rare.items()
+    )
+    assert made.sha256 in (out / "MODEL_CARD.md").read_text()
+
+
+def licensed(cohort: Cohort, licence: str) -> Cohort:
+    about = {**cohort.about["about"], "is_simulated": False, "licence": licence}
+    return replace(cohort, about={**cohort.about, "about": about})
+
+
+def test_the_terms_of_patients_go_into_the_bundle_and_those_of_simulated_ecgs_do_not(
+    cohort: Path, tmp_path: Path
+) -> None:
+    ours = Cohort.open(cohort)
+    assert licences_of(ours) == ()
+    terms = licences_of(ours, licensed(ours, "not to leave the house"), licensed(ours, "not to leave the house"))
+    assert terms == ("not to leave the house",)
+    shipped = load_bundle()
+    assert shipped.sharing.startswith("yes")
+    save_bundle(replace(shipped, provenance=replace(shipped.provenance, licences=terms)), tmp_path / "b")
+    assert load_bundle(tmp_path / "b").sharing == "only as these terms allow: not to leave the house"
+
+
+def test_what_would_break_the_guarantee_is_refused(cohort: Path, tmp_path: Path) -> None:
+    config = CalibrateConfig(bundle=SHIPPED, cohort=cohort, out=tmp_path / "b")
+    shipped = load_bundle()
+    of_patients = replace(shipped.provenance, is_simulated=False)
+    save_bundle(replace(shipped, provenance=of_patients), tmp_path / "patients")
+    with pytest.raises(ValueError, match="cannot be calibrated on simulated ECGs"):
+        calibrate(replace(config, bundle=tmp_path / "patients"))
+    from ecg_ka.losses import LabelDistribution
+
+    opened = Cohort.open(cohort)
+    own = LabelDistribution.from_labels(opened.labels(np.flatnonzero(opened.index["split"] == "train"))).sha256
+    save_bundle(
+        replace(shipped, provenance=replace(shipped.provenance, label_distribution_sha256=own)), tmp_path / "own"
+    )
+    with pytest.raises(ValueError, match="trained on this cohort; only --of calibration"):
+        calibrate(replace(config, bundle=tmp_path / "own", of=Of.UNSEEN))
+    with pytest.raises(FileExistsError, match="holds something already"):
+        calibrate(replace(config, out=tmp_path))
+    about = json.loads((cohort / "cohort.json").read_text())
+    assert about["signal_sha256"] == shipped.signal.sha256
