@@ -48,7 +48,7 @@ def _leads(record: EcgRecord, quality: SignalQuality, spec: SignalSpec) -> list[
         ),
         (Flag.LOW_QUALITY, f"no heartbeat in lead {', '.join(dead)}; check the electrodes"): bool(off) or too_few,
         (Flag.INCONSISTENT_LEADS, f"I and II contradict {', '.join(wrong)}; check the names of the leads"): (
-            len(wrong) > _FEW_WRONG
+            len(wrong) > _FEW_WRONG and not {"I", "II"} & set(dead)
         ),
         (
             Flag.LEAD_ORDER_IMPLAUSIBLE,

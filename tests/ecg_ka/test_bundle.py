@@ -55,7 +55,7 @@ def test_saving_and_loading_gives_the_same_bundle(tmp_path: Path) -> None:
     assert load_bundle(tmp_path / "again").sha256 == shipped.sha256
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "weights.safetensors", "calibration.safetensors", "metrics.json"])
+@pytest.mark.parametrize("name", ["model.onnx", "weights.safetensors", "calibration.safetensors", "novelty.safetensors", "metrics.json"])
 def test_a_changed_or_absent_file_is_refused_by_name(copy: Path, name: str) -> None:
     content = bytearray((copy / name).read_bytes())
     content[len(content) // 2] ^= 1
@@ -70,8 +70,12 @@ def test_a_changed_or_absent_file_is_refused_by_name(copy: Path, name: str) -> N
 @pytest.mark.parametrize(
     "changes",
     [
-        {"format_version": 1},
-        {"format_version": "2"},
+        {"format_version": 2},
+        {"format_version": "3"},
+        {"members": 0},
+        {"policy": {"withhold": [], "novelty_p": 0.0}},
+        {"policy": {"withhold": ["NO_SUCH_FLAG"], "novelty_p": 0.05}},
+        {"policy": {"withhold": ["OUT_OF_DISTRIBUTION"], "novelty_p": 0.05}},
         {"operating_points": {"at_least_5_5": 0.1}},
         {"operating_points": {"at_least_5_5": 0.1, "below_3_5": 1.5}},
         {"surprise": 1},
@@ -101,8 +105,8 @@ def test_no_bundle_at_all(tmp_path: Path) -> None:
 
 
 def test_a_bundle_of_the_format_before_says_what_to_do(copy: Path) -> None:
-    edit(copy, format_version=1)
-    with pytest.raises(BundleError, match=r"format version 1; expected 2\. Export its run again"):
+    edit(copy, format_version=2)
+    with pytest.raises(BundleError, match=r"format version 2; expected 3\. Export its run again"):
         load_bundle(copy)
 
 
