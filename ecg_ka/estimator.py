@@ -227,7 +227,9 @@ def _record_flags(bundle: Bundle, record: EcgRecord) -> frozenset[Flag]:
 
 def _summary(window: EcgRecord, quality: SignalQuality) -> QualitySummary:
     grades = {lead: str(q.grade) for lead, q in zip(window.leads, quality.leads, strict=True)}
-    return QualitySummary(grade=str(quality.grade), leads=grades, heart_rate_bpm=quality.heart_rate_bpm, qrs_ms=quality.qrs_ms)
+    return QualitySummary(
+        grade=str(quality.grade), leads=grades, heart_rate_bpm=quality.heart_rate_bpm, qrs_ms=quality.qrs_ms
+    )
 
 
 def _provenance(record: EcgRecord, window_start_s: float, quality_notes: tuple[str, ...]) -> EcgProvenance:

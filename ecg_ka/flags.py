@@ -58,11 +58,12 @@ _SENTENCES: dict[Flag, str] = {
     "disturbed or carries a wrong name.",
     Flag.LEAD_REVERSAL_SUSPECTED: "Limb cables may be interchanged: check the electrodes; pacing, left bundle branch "
     "block or a heart on the right can look alike.",
-    Flag.LEAD_ORDER_IMPLAUSIBLE: "Leads seem to stand under each other's names: check the chest cables and the order of "
-    "the leads in the file.",
+    Flag.LEAD_ORDER_IMPLAUSIBLE: "Leads seem to stand under each other's names: check the chest cables and the order "
+    "of the leads in the file.",
     Flag.PACED_SUSPECTED: "Narrow spikes before the beats suggest a pacemaker, whose QRS and T waves tell less about "
     "potassium.",
-    Flag.WIDE_QRS: "The QRS complex measures 120 ms or more, as in bundle branch block, pacing or severe hyperkalaemia.",
+    Flag.WIDE_QRS: "The QRS complex measures 120 ms or more, as in bundle branch block, pacing or severe "
+    "hyperkalaemia.",
     Flag.IRREGULAR_RHYTHM: "The beats follow each other irregularly, as in atrial fibrillation.",
     Flag.OUT_OF_DISTRIBUTION: "The ECG is unlike at least 95 % of those that the model was calibrated on, so that what "
     "the model learned may not hold for it.",

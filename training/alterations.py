@@ -30,17 +30,17 @@ def three_chest_leads_swapped(record: EcgRecord, rng: np.random.Generator) -> Ec
     return _in_a_circle(record, np.array([record.leads.index(str(lead)) for lead in rng.permutation(_CHEST)[:3]]))
 
 
-def half_speed(record: EcgRecord, rng: np.random.Generator) -> EcgRecord:
+def half_speed(record: EcgRecord, _: np.random.Generator) -> EcgRecord:
     """The file states half its sampling rate."""
     return replace(record, fs_hz=record.fs_hz / 2)
 
 
-def double_speed(record: EcgRecord, rng: np.random.Generator) -> EcgRecord:
+def double_speed(record: EcgRecord, _: np.random.Generator) -> EcgRecord:
     """The file states twice its sampling rate; repeated, so that it lasts as long."""
     return replace(_with(record, np.tile(record.signal_mv, 2)), fs_hz=record.fs_hz * 2)
 
 
-def impossible_rate(record: EcgRecord, rng: np.random.Generator) -> EcgRecord:
+def impossible_rate(record: EcgRecord, _: np.random.Generator) -> EcgRecord:
     """The file states five times its sampling rate: some 400 beats a minute."""
     return replace(_with(record, np.tile(record.signal_mv, 5)), fs_hz=record.fs_hz * 5)
 
@@ -77,14 +77,14 @@ def two_chest_leads_missing(record: EcgRecord, rng: np.random.Generator) -> EcgR
     return _with(record, rows)
 
 
-def clipped(record: EcgRecord, rng: np.random.Generator) -> EcgRecord:
+def clipped(record: EcgRecord, _: np.random.Generator) -> EcgRecord:
     """3 % of the samples of each lead at a rail."""
     middle = np.median(record.signal_mv, axis=1, keepdims=True)
     rail = np.quantile(np.abs(record.signal_mv - middle), 0.97, axis=1, keepdims=True)
     return _with(record, np.clip(record.signal_mv, middle - rail, middle + rail))
 
 
-def unchanged(record: EcgRecord, rng: np.random.Generator) -> EcgRecord:
+def unchanged(record: EcgRecord, _: np.random.Generator) -> EcgRecord:
     """As it is."""
     return record
 

@@ -91,8 +91,8 @@ def write(config: ChecksConfig) -> None:
     real = [read(entry.header_500_hz) for entry in known.values()]
     few, many = simulated(config.patients, _SEED), simulated(config.patients_of_checks, _SEED + 1)
     sections = [
-        "# Novelty and signal checks, measured\n\nWritten by `python -m training.checks`; docs/uncertainty.md says what "
-        f"the checks are. {len(few.records)} and {len(many.records)} simulated ECGs that training never saw, and "
+        "# Novelty and signal checks, measured\n\nWritten by `python -m training.checks`; docs/uncertainty.md says "
+        f"what the checks are. {len(few.records)} and {len(many.records)} simulated ECGs that training never saw, and "
         f"{len(real)} ECGs of PTB-XL (limits of the signal checks were set on the first half of them and on other "
         "simulated ECGs).",
         "## Novelty\n\n" + _novelty(estimator, few.records, real),
@@ -105,9 +105,7 @@ def write(config: ChecksConfig) -> None:
 
 def simulated(patients: int, seed: int) -> Simulated:
     """Of all conditions, with noise, published effects of potassium."""
-    spec = CohortSpec(
-        preset=Preset.PUBLISHED, prior=Prior.WIDE, n_patients=patients, visits_per_patient=1, seed=seed
-    )
+    spec = CohortSpec(preset=Preset.PUBLISHED, prior=Prior.WIDE, n_patients=patients, visits_per_patient=1, seed=seed)
     source = Source(format="simulated", sha256="", units_in="mV", age_years=60.0)
     batches = list(simulate_cohort(spec))
     columns = {name: np.concatenate([b.covariates[name] for b in batches]) for name in batches[0].covariates}
@@ -201,7 +199,7 @@ def _checks(truth: Simulated, known: Sequence[Entry], real: Sequence[EcgRecord])
             rows.append([f"{flag}", name, _share(raised[positive]), _share(raised[~positive])])
     note = (
         "Found, of those that have it, and raised, of those that have not. True is, on simulated ECGs, QRS of 120 ms "
-        f"or more, atrial fibrillation, pacing; on PTB-XL a statement among {', '.join(sorted(WIDE_CODES))}; AFIB; PACE."
+        f"or more, atrial fibrillation, pacing; on PTB-XL a code among {', '.join(sorted(WIDE_CODES))}; AFIB; PACE."
     )
     return note + "\n\n" + table(["flag", "ECGs", "found", "false alarms"], rows)
 

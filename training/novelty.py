@@ -1,4 +1,4 @@
-"""The novelty model of a bundle from a cohort: what its training ECGs look like, and how far its calibration ECGs lie."""
+"""The novelty model of a bundle: what the training ECGs of a cohort look like, how far its calibration ECGs lie."""
 
 from __future__ import annotations
 

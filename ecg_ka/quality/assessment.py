@@ -14,7 +14,7 @@ from ecg_ka.quality.beats import coarsen, find_beats
 from ecg_ka.quality.cables import interchanged_cables
 from ecg_ka.quality.einthoven import disagreements_mv
 from ecg_ka.quality.indices import LeadIndices, measure
-from ecg_ka.quality.lead_order import order_note
+from ecg_ka.quality.lead_order import limb_lead_note, order_note
 from ecg_ka.quality.pacing import is_paced
 from ecg_ka.quality.qrs import WIDE_QRS_MS, qrs_ms
 from ecg_ka.quality.rhythm import is_irregular
@@ -112,14 +112,14 @@ def assess(record: EcgRecord) -> SignalQuality:
         Flag.IMPLAUSIBLE_HEART_RATE: _rate_note(heart_rate_bpm),
         Flag.INCONSISTENT_LEADS: _inconsistency_note(inconsistent_mv),
         Flag.LEAD_REVERSAL_SUSPECTED: _cables_note(interchanged_cables(record.leads, coarse, r_peaks, unusable)),
-        Flag.LEAD_ORDER_IMPLAUSIBLE: _order_note(beat, record),
+        Flag.LEAD_ORDER_IMPLAUSIBLE: (limb_lead_note(usable.names, usable.signal_mv) or _order_note(beat, record)),
         Flag.WIDE_QRS: _width_note(width_ms),
     }
     raised = {flag for flag, note in doubts.items() if note}
     seen = {
         Flag.LOW_QUALITY: grade in (Grade.POOR, Grade.UNUSABLE),
         Flag.IRREGULAR_RHYTHM: is_irregular(r_peaks),
-        Flag.PACED_SUSPECTED: is_paced(usable.signal_mv, record.fs_hz, r_peaks),
+        Flag.PACED_SUSPECTED: is_paced(usable.signal_mv[1::2], record.fs_hz, r_peaks),
     }
     return SignalQuality(
         leads=leads,

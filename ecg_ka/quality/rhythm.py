@@ -17,6 +17,6 @@ def is_irregular(r_peaks: NDArray[np.int64]) -> bool:
     no for fewer than 5 beats."""
     if r_peaks.size < _FEWEST_BEATS:
         return False
-    intervals = np.diff(r_peaks)
-    changes = np.abs(np.diff(intervals)) / np.median(intervals)
-    return float(np.quantile(changes, _SHARE)) > _LARGEST_CHANGE
+    intervals = r_peaks[1:] - r_peaks[:-1]
+    changes = np.sort(np.abs(intervals[1:] - intervals[:-1]))
+    return float(changes[int(_SHARE * changes.size)]) > _LARGEST_CHANGE * float(np.sort(intervals)[intervals.size // 2])

@@ -55,7 +55,9 @@ def test_saving_and_loading_gives_the_same_bundle(tmp_path: Path) -> None:
     assert load_bundle(tmp_path / "again").sha256 == shipped.sha256
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "weights.safetensors", "calibration.safetensors", "novelty.safetensors", "metrics.json"])
+@pytest.mark.parametrize(
+    "name", ["model.onnx", "weights.safetensors", "calibration.safetensors", "novelty.safetensors", "metrics.json"]
+)
 def test_a_changed_or_absent_file_is_refused_by_name(copy: Path, name: str) -> None:
     content = bytearray((copy / name).read_bytes())
     content[len(content) // 2] ^= 1

@@ -95,7 +95,7 @@ Change = Callable[[dict[str, NDArray[np.float32]]], dict[str, NDArray[np.float32
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda a: {k: v for k, v in a.items() if k != "whitening"}, r"missing \['whitening'\]"),
+        (lambda a: {k: v for k, v in a.items() if k != "correlation"}, r"missing \['correlation'\]"),
         (lambda a: {**a, "patients": a["mean"]}, r"unknown \['patients'\]"),
         (lambda a: {**a, "scores": a["scores"][::-1].copy()}, "ascending"),
         (lambda a: {**a, "scale": a["scale"][:-1]}, "scale is not finite float32 of shape"),

@@ -90,7 +90,9 @@ def test_broken_real_ecgs_get_no_value(real: dict[int, EcgRecord], change: Alter
 @pytest.mark.shared
 def test_few_real_ecgs_are_withheld(real: dict[int, EcgRecord]) -> None:
     estimator = Estimator.load()
-    assert np.mean([withheld(estimator, unchanged(record, np.random.default_rng(0))) for record in real.values()]) <= 0.1
+    assert (
+        np.mean([withheld(estimator, unchanged(record, np.random.default_rng(0))) for record in real.values()]) <= 0.1
+    )
 
 
 def test_a_limb_lead_among_the_chest_leads_is_named(truth: Simulated) -> None:
