@@ -119,7 +119,7 @@ def assess(record: EcgRecord) -> SignalQuality:
     seen = {
         Flag.LOW_QUALITY: grade in (Grade.POOR, Grade.UNUSABLE),
         Flag.IRREGULAR_RHYTHM: is_irregular(r_peaks),
-        Flag.PACED_SUSPECTED: is_paced(usable.signal_mv[1::2], record.fs_hz, r_peaks),
+        Flag.PACED_SUSPECTED: is_paced(usable.signal_mv[::-2], record.fs_hz, r_peaks),
     }
     return SignalQuality(
         leads=leads,

@@ -121,7 +121,7 @@ def test_what_doubt_adds_to_an_estimate() -> None:
         beat = average_beat(names, signal, RECORD.fs_hz, r_peaks)
         assert beat is not None
         told = qrs_ms(beat), order_note(beat, limb_leads_checked=True)
-        return told, is_irregular(r_peaks), is_paced(signal[1::2], RECORD.fs_hz, r_peaks)
+        return told, is_irregular(r_peaks), is_paced(signal[::-2], RECORD.fs_hz, r_peaks)
 
     def novelty() -> object:
         return bundle.novelty.novelty(outputs.embedding, fingerprint(model_input.signal_mv, bundle.signal.fs_hz))
