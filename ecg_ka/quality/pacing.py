@@ -21,7 +21,7 @@ def is_paced(signal_mv: NDArray[np.float32], fs_hz: float, r_peaks: NDArray[np.i
     beats = r_peaks[(r_peaks >= first) & (r_peaks + last < signal_mv.shape[1])]
     if fs_hz < _LOWEST_RATE_HZ or beats.size < _FEWEST_BEATS:
         return False
-    parts = signal_mv[:, beats[:, None] + np.arange(-first, last + 1)]  # (leads, beats, m)
+    parts = signal_mv.take(beats[:, None] + np.arange(-first, last + 1), axis=1)  # (leads, beats, m)
     least = _LEAST_HEIGHT * float(np.ptp(parts.reshape(len(parts), -1), axis=1).sum())
     near = _height(parts, max(1, round(_NEAR_S * fs_hz)), far)
     most = beats.size // 2

@@ -43,9 +43,9 @@ def fingerprint(signal_mv: NDArray[np.float32], fs_hz: float) -> Fingerprint:
     slopes = signal[:, 2:] - signal[:, :-2]
     products = (slopes @ slopes.T).astype(np.float64) / max(1, slopes.shape[1])
     size = np.sqrt(np.diag(products)) + _FLOOR_MV
-    pairs = np.triu_indices(len(signal), 1)
+    pairs = _pairs(len(signal))
     correlations = np.arctanh(_SHRINK * (products / np.outer(size, size))[pairs])
-    live = signal.any(axis=1)
+    live = np.abs(signal).max(axis=1) > 0
     timing = np.concatenate([_timing(signal, fs_hz), _activity(slopes, fs_hz)])
     return Fingerprint(
         np.concatenate([np.log(size), correlations, timing]),
@@ -53,11 +53,17 @@ def fingerprint(signal_mv: NDArray[np.float32], fs_hz: float) -> Fingerprint:
     )
 
 
+@lru_cache(maxsize=4)
+def _pairs(n_leads: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    first, second = np.triu_indices(n_leads, 1)
+    return first, second
+
+
 def _length(signal_mv: NDArray[np.float32]) -> int:
     """Samples (leads, T) up to the last that is not zero, at least 2."""
     if signal_mv[:, -1].any():
-        return signal_mv.shape[1]
-    there = np.flatnonzero(signal_mv.any(axis=0))
+        return int(signal_mv.shape[1])
+    there = np.flatnonzero(np.abs(signal_mv).max(axis=0))
     return int(there[-1]) + 1 if there.size else 2
 
 
@@ -65,7 +71,9 @@ def _timing(signal: NDArray[np.float32], fs_hz: float) -> Numbers:
     """Autocorrelation of the slopes and bands of power, of all leads together, from one spectrum."""
     n = fft.next_fast_len(signal.shape[1] + round(_LAGS_S[-1] * fs_hz) + 1, real=True)
     spectrum = fft.rfft(signal, n, axis=1)
-    power = (np.square(spectrum.real) + np.square(spectrum.imag)).sum(axis=0, dtype=np.float64)
+    parts = spectrum.view(np.float32)  # (leads, n + 2), real and imaginary in turn
+    squares = np.einsum("lf,lf->f", parts, parts).astype(np.float64)
+    power = squares[0::2] + squares[1::2]
     cosines, starts = _tables(n, fs_hz)
     autocorrelation = cosines @ power
     bands = np.add.reduceat(power[: starts[-1]], starts[:-1])
@@ -85,8 +93,9 @@ def _activity(slopes: NDArray[np.float32], fs_hz: float) -> Numbers:
     size = np.zeros(_LONGEST_LAG + 1)
     if n > _LONGEST_LAG:
         activity = np.sqrt(total.reshape(n, block).mean(axis=1))
-        padded = fft.rfft(activity - activity.mean(), 2 * n)
-        size = fft.irfft(np.square(np.abs(padded)), 2 * n)[: _LONGEST_LAG + 1].astype(np.float64)
+        long = fft.next_fast_len(n + _LONGEST_LAG + 1, real=True)
+        padded = fft.rfft(activity - activity.mean(), long)
+        size = fft.irfft(np.square(np.abs(padded)), long)[: _LONGEST_LAG + 1].astype(np.float64)
     likeness = size / max(float(size[0]), 1e-9)
     lag = _SHORTEST_LAG + int(np.argmax(likeness[_SHORTEST_LAG:]))
     return np.concatenate([[np.log(lag), likeness[lag]], likeness[1 : _NEAR_LAGS + 1]])

@@ -63,13 +63,13 @@ class NoveltyModel:
     ) -> NoveltyModel:
         """From embeddings (n, E) and fingerprints of training ECGs and the same of the calibration ECGs."""
         values = np.concatenate([embeddings, np.stack([f.values for f in fingerprints])], axis=1, dtype=np.float64)
-        parts = [part.astype(np.float32) for part in _moments(values)]
+        mean, scale, correlation = (part.astype(np.float32) for part in _moments(values))
         none = np.empty(0, dtype=np.float32)
-        made = cls(*parts, usual=np.ones(1, dtype=np.float32), scores=none)
+        made = cls(mean, scale, correlation, np.ones(1, dtype=np.float32), none)
         usual = np.quantile([made.distance(*pair) for pair in zip(embeddings, fingerprints, strict=True)], _USUAL)
-        made = cls(*parts, usual=np.array([usual], dtype=np.float32), scores=none)
+        made = cls(mean, scale, correlation, np.array([usual], dtype=np.float32), none)
         scores = np.array([made.distance(*pair) for pair in zip(*calibration, strict=True)], dtype=np.float32)
-        return cls(*parts, usual=made.usual, scores=np.sort(scores))
+        return cls(mean, scale, correlation, made.usual, np.sort(scores))
 
     def distance(self, embedding: Singles, found: Fingerprint) -> float:
         """Mean square distance of the embedding (E,) and what is known of the input, in units of the usual one."""

@@ -60,7 +60,7 @@ def test_a_qrs_width_scales_with_time_and_not_with_gain(truth: Simulated) -> Non
 def test_fibrillation_is_irregular_and_a_regular_heart_is_not(truth: Simulated) -> None:
     flagged = raised(truth.records, Flag.IRREGULAR_RHYTHM)
     assert flagged[truth.fibrillation].mean() >= 0.9
-    assert flagged[~truth.fibrillation].mean() <= 0.06
+    assert flagged[~truth.fibrillation].mean() <= 0.12  # premature beats and sinus arrhythmia are irregular too
 
 
 def test_spikes_are_taken_for_pacing_and_sharp_qrs_is_not(truth: Simulated) -> None:
