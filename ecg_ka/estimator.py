@@ -106,7 +106,7 @@ class Estimator:
         reasons, value, novelty = self.bundle.policy.reasons(findings), _Value(), None
         if not reasons:
             outputs = self.outputs(model_input)
-            novelty = self._novelty(model_input, outputs)
+            novelty = self.novelty(model_input, outputs)
             findings += novelty_finding(novelty.p_value, self.bundle.policy.novelty_p)
             reasons = self.bundle.policy.reasons(findings)
             value = _Value() if reasons else self._value(outputs, level)
@@ -153,7 +153,8 @@ class Estimator:
             embedding=embedding[0],
         )
 
-    def _novelty(self, model_input: ModelInput, outputs: Outputs) -> Novelty:
+    def novelty(self, model_input: ModelInput, outputs: Outputs) -> Novelty:
+        """How far an input with these outputs lies from what the network was trained on."""
         found = fingerprint(model_input.signal_mv, self.bundle.signal.fs_hz)
         return self.bundle.novelty.novelty(outputs.embedding, found)
 

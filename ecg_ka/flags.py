@@ -62,7 +62,7 @@ _SENTENCES: dict[Flag, str] = {
     "of the leads in the file.",
     Flag.PACED_SUSPECTED: "Narrow spikes before the beats suggest a pacemaker, whose QRS and T waves tell less about "
     "potassium.",
-    Flag.WIDE_QRS: "The QRS complex measures 120 ms or more, as in bundle branch block, pacing or severe "
+    Flag.WIDE_QRS: "The QRS complex is about 120 ms or wider, as in bundle branch block, pacing or severe "
     "hyperkalaemia.",
     Flag.IRREGULAR_RHYTHM: "The beats follow each other irregularly, as in atrial fibrillation.",
     Flag.OUT_OF_DISTRIBUTION: "The ECG is unlike at least 95 % of those that the model was calibrated on, so that what "

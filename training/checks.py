@@ -23,7 +23,6 @@ from ecg_ka.quality import assess, full_report
 from ecg_ka.readers import read
 from ecg_ka.record import LEADS, EcgRecord, Source
 from ecg_ka.simulator import FS_HZ, CohortSpec, Preset, Prior, simulate_cohort
-from ecg_ka.uncertainty import fingerprint
 from training import alterations as made
 from training.config import execute
 from training.files import write_atomically
@@ -124,8 +123,7 @@ def novelty(estimator: Estimator, record: EcgRecord) -> tuple[float, float]:
         given = prepare(record, estimator.bundle.signal)
     except UnusableRecord:
         return np.inf, 0.0
-    found = fingerprint(given.signal_mv, estimator.bundle.signal.fs_hz)
-    answer = estimator.bundle.novelty.novelty(estimator.outputs(given).embedding, found)
+    answer = estimator.novelty(given, estimator.outputs(given))
     return answer.distance, answer.p_value
 
 
