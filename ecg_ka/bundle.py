@@ -2,9 +2,10 @@
 
     bundle.json             every setting, the provenance, and the SHA-256 of each other file
     model.onnx              the network as it is served
-    weights.safetensors     the same network for training
+    weights.safetensors     the same network for training; of several members, each name starts with the member's number
     calibration.safetensors sorted conformal scores by predicted region, true region and true band, severe bands too,
                             without identifiers or order
+    novelty.safetensors     mean and covariance of the training ECGs' embeddings and inputs, sorted novelty scores
     metrics.json            what the evaluation measured
 
 No pickle anywhere. Loading is strict: an unknown or missing key, a file that differs from its hash or another format
@@ -22,8 +23,17 @@ from typing import Any
 
 from ecg_ka.errors import BundleError
 from ecg_ka.estimate import ModelIdentity
+from ecg_ka.policy import Policy
 from ecg_ka.preprocess import SignalSpec
-from ecg_ka.uncertainty import Calibration, LabelDensity, OperatingPoints, Regions, Scores, VarianceComponents
+from ecg_ka.uncertainty import (
+    Calibration,
+    LabelDensity,
+    NoveltyModel,
+    OperatingPoints,
+    Regions,
+    Scores,
+    VarianceComponents,
+)
 
 FORMAT_VERSION = 3
 SHIPPED = Path(__file__).parent / "bundles" / "demo"
@@ -32,11 +42,11 @@ _MANIFEST = "bundle.json"
 _ONNX = "model.onnx"
 _WEIGHTS = "weights.safetensors"
 _CALIBRATION = "calibration.safetensors"
+_NOVELTY = "novelty.safetensors"
 _METRICS = "metrics.json"
-_SETTINGS = {
-    "provenance", "network", "signal", "regions", "density", "operating_points", "wide_interval_mmol_l", "personal",
-}  # fmt: skip
-_FILES = (_ONNX, _WEIGHTS, _CALIBRATION, _METRICS)
+_FILES = (_ONNX, _WEIGHTS, _CALIBRATION, _NOVELTY, _METRICS)
+_SETTINGS = {"provenance", "network", "members", "signal", "regions", "density", "operating_points", "policy"}
+_SETTINGS |= {"wide_interval_mmol_l", "personal"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,14 +69,17 @@ class Provenance:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
     """A loaded bundle. ``network`` holds the fields of ``NetworkConfig``; ``wide_interval_mmol_l`` is the width that
-    95 % of the calibration ECGs stay below at level 0.9; ``personal`` is None when no cohort with several ECGs a
-    patient calibrated it; ``sha256`` covers every file."""
+    95 % of the calibration ECGs stay below at level 0.9; ``members`` networks of one shape share the ONNX graph;
+    ``personal`` is None when no cohort with several ECGs a patient calibrated it; ``sha256`` covers every file."""
 
     provenance: Provenance
     network: dict[str, Any]
+    members: int
     signal: SignalSpec
     density: LabelDensity
     calibration: Calibration
+    novelty: NoveltyModel
+    policy: Policy
     wide_interval_mmol_l: float
     personal: VarianceComponents | None
     onnx: bytes
@@ -108,16 +121,19 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         _ONNX: bundle.onnx,
         _WEIGHTS: bundle.weights,
         _CALIBRATION: save(bundle.calibration.to_arrays()),
+        _NOVELTY: save(bundle.novelty.to_arrays()),
         _METRICS: (json.dumps(bundle.metrics, indent=1, sort_keys=True) + "\n").encode(),
     }
     manifest = {
         "format_version": FORMAT_VERSION,
         "provenance": asdict(bundle.provenance),
         "network": bundle.network,
+        "members": bundle.members,
         "signal": asdict(bundle.signal),
         "regions": asdict(bundle.regions),
         "density": bundle.density.to_dict(),
         "operating_points": asdict(bundle.calibration.operating_points),
+        "policy": bundle.policy.to_dict(),
         "wide_interval_mmol_l": bundle.wide_interval_mmol_l,
         "personal": None if bundle.personal is None else asdict(bundle.personal),
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
@@ -151,24 +167,23 @@ def load_bundle(folder: Path = SHIPPED) -> Bundle:
 
 
 def _build(manifest: dict[str, Any], files: Mapping[str, bytes], sha256: str) -> Bundle:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    try:
-        scores = load(files[_CALIBRATION])
-    except SafetensorError as error:
-        raise BundleError(f"{_CALIBRATION} cannot be read: {error}") from error
     _expect_keys(manifest["density"], {"first_bin", "counts", "n_train"})
     if manifest["network"]["n_leads"] != len(manifest["signal"]["leads"]):
         raise BundleError(f"{_MANIFEST}: the network takes another number of leads than its signal spec gives")
     _expect_keys(manifest, _SETTINGS)
-    provenance, personal = manifest["provenance"], manifest["personal"]
+    if type(manifest["members"]) is not int or manifest["members"] < 1:
+        raise BundleError(f"{_MANIFEST}: members is {manifest['members']!r}; expected a number of networks")
+    personal, told = manifest["personal"], manifest["provenance"]
+    provenance = Provenance(**told | {"licences": tuple(told["licences"])})
     return Bundle(
-        provenance=Provenance(**provenance | {"licences": tuple(provenance["licences"])}),
+        provenance=provenance,
         network=manifest["network"],
+        members=manifest["members"],
         signal=SignalSpec.from_dict(manifest["signal"]),
         density=LabelDensity.from_dict(manifest["density"]),
-        calibration=_calibration(manifest, scores),
+        calibration=_calibration(manifest, files),
+        novelty=_novelty(files),
+        policy=Policy.from_dict(manifest["policy"], is_simulated=provenance.is_simulated),
         wide_interval_mmol_l=float(manifest["wide_interval_mmol_l"]),
         personal=None if personal is None else VarianceComponents(**personal),
         onnx=files[_ONNX],
@@ -178,12 +193,29 @@ def _build(manifest: dict[str, Any], files: Mapping[str, bytes], sha256: str) ->
     )
 
 
-def _calibration(manifest: Mapping[str, Any], scores: Mapping[str, Scores]) -> Calibration:
+def _calibration(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Calibration:
     points = OperatingPoints(**manifest["operating_points"])
     try:
-        return Calibration.from_arrays(scores, Regions(**manifest["regions"]), points)
+        return Calibration.from_arrays(_arrays(files, _CALIBRATION), Regions(**manifest["regions"]), points)
     except ValueError as error:
         raise BundleError(f"{_CALIBRATION}: {error}. Export the run again with training.export") from error
+
+
+def _novelty(files: Mapping[str, bytes]) -> NoveltyModel:
+    try:
+        return NoveltyModel.from_arrays(_arrays(files, _NOVELTY))
+    except ValueError as error:
+        raise BundleError(f"{_NOVELTY}: {error}. Export the run again with training.export") from error
+
+
+def _arrays(files: Mapping[str, bytes], name: str) -> dict[str, Scores]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        return dict(load(files[name]))
+    except SafetensorError as error:
+        raise BundleError(f"{name} cannot be read: {error}") from error
 
 
 def _verified(folder: Path, hashes: Mapping[str, str]) -> dict[str, bytes]:

@@ -110,6 +110,7 @@ def quality(
     report: dict[str, Any] = {
         "grade": found.grade,
         "heart_rate_bpm": found.heart_rate_bpm,
+        "qrs_ms": found.qrs_ms,
         "n_beats": len(found.r_peaks),
         "duration_s": record.duration_s,
         "leads_missing": record.leads_missing,

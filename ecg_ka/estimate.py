@@ -138,11 +138,21 @@ class PatientOffset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QualitySummary:
-    """Signal quality, overall and by lead, each as a grade in one word."""
+    """Signal quality, overall and by lead, each as a grade in one word; heart rate and QRS width as measured."""
 
     grade: str
     leads: dict[str, str]
     heart_rate_bpm: float | None
+    qrs_ms: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Novelty:
+    """How far an ECG lies from the training ECGs: ``distance`` is 1 where 5 % of those lie farther (in one of two
+    respects), ``p_value`` the share of ECGs like the calibration ECGs that lie at least as far."""
+
+    distance: float
+    p_value: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,12 +194,14 @@ class Estimate:
     None when the value is withheld. ``median_mmol_l`` is the median of the calibrated predictive distribution, from
     which ``interval``, ``probabilities`` and ``category`` come too. ``interval_label_conditional``, ``bands`` and
     ``severe_bands`` hold for each kind of true value and surround the estimate. ``personal`` is the patient's own
-    offset, taken off the estimate before anything else; None without earlier pairs. ``novelty`` is None as long as
-    nothing computes it.
+    offset, taken off the estimate before anything else; None without earlier pairs. ``epistemic_sd_mmol_l`` is the
+    standard deviation of the members' estimates, None for a model of one. ``novelty`` is None where the signal alone
+    withholds the value.
     """
 
     potassium_mmol_l: float | None
     median_mmol_l: float | None
+    epistemic_sd_mmol_l: float | None
     interval: Interval | None
     interval_label_conditional: Interval | None
     probabilities: tuple[Probability, ...] | None
@@ -202,7 +214,7 @@ class Estimate:
     abstained: bool
     abstain_reasons: tuple[str, ...]
     quality: QualitySummary
-    novelty: float | None
+    novelty: Novelty | None
     ecg: EcgProvenance
     model: ModelIdentity
     timing_ms: float

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ecg_ka.bundle import SHIPPED, Bundle, load_bundle
 from ecg_ka.errors import BundleError, UnusableRecord
@@ -19,17 +20,19 @@ from ecg_ka.estimate import (
     EcgProvenance,
     Estimate,
     Interval,
+    Novelty,
     PatientOffset,
     Probability,
     QualitySummary,
     Region,
     SevereBand,
 )
+from ecg_ka.findings import novelty_finding, recording_findings
 from ecg_ka.flags import Flag
 from ecg_ka.preprocess import ModelInput, SignalSpec, to_model_input
-from ecg_ka.quality import Grade, SignalQuality, assess, cleanest_window
+from ecg_ka.quality import SignalQuality, assess, cleanest_window
 from ecg_ka.record import EcgRecord
-from ecg_ka.uncertainty import LIMITS_MMOL_L, Predictive
+from ecg_ka.uncertainty import LIMITS_MMOL_L, Predictive, fingerprint
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -37,7 +40,6 @@ if TYPE_CHECKING:
 THRESHOLDS = ((">=", 5.5), (">=", 6.0), (">=", 6.5), ("<", 3.5), ("<", 3.0))
 """Probabilities that every answer carries, in mmol/L."""
 
-ADULT_YEARS = 18.0
 _FEW_SHOT_SHARE = 0.10  # of the predictive distribution: from here on INTERVAL_REACHES_FEW_SHOT is raised
 _BEYOND_MMOL_L = 0.5  # between estimate and calibrated median: from here on ESTIMATE_BEYOND_CALIBRATED is raised
 
@@ -56,6 +58,26 @@ def prepare(record: EcgRecord, spec: SignalSpec) -> ModelInput:
         UnusableRecord: see :func:`ecg_ka.preprocess.to_model_input`.
     """
     return to_model_input(choose_window(record, spec)[0], spec)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Outputs:
+    """What the network gives for one ECG: the mean over the members, their standard deviation (None for a single one),
+    and the embedding (E,) of the first member."""
+
+    potassium_mmol_l: float
+    spread_mmol_l: float
+    epistemic_sd_mmol_l: float | None
+    embedding: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Window:
+    """The part of a record that the network sees, its quality, and where in the record it starts."""
+
+    record: EcgRecord
+    quality: SignalQuality
+    start_s: float
 
 
 class Estimator:
@@ -92,12 +114,20 @@ class Estimator:
         window, start_s = choose_window(record, self.bundle.signal)
         quality = assess(window)
         model_input = to_model_input(window, self.bundle.signal)
-        reasons = withholding_reasons(record, quality, self.bundle.signal)
-        value = _Value() if reasons else self._value(model_input, level, personal)
+        findings = recording_findings(record, quality, self.bundle.signal)
+        reasons, value, novelty = self.bundle.policy.reasons(findings), _Value(), None
+        if not reasons:
+            outputs = self.outputs(model_input)
+            novelty = self.novelty(model_input, outputs)
+            findings += novelty_finding(novelty.p_value, self.bundle.policy.novelty_p)
+            reasons = self.bundle.policy.reasons(findings)
+            value = _Value() if reasons else self._value(outputs, level, personal)
         flags = model_input.flags | quality.flags | value.flags | _record_flags(self.bundle, record)
+        flags |= {finding.flag for finding in findings}
         return Estimate(
             potassium_mmol_l=value.potassium_mmol_l,
             median_mmol_l=value.median_mmol_l,
+            epistemic_sd_mmol_l=value.epistemic_sd_mmol_l,
             interval=value.interval,
             interval_label_conditional=value.interval_label_conditional,
             probabilities=value.probabilities,
@@ -110,7 +140,7 @@ class Estimator:
             abstained=bool(reasons),
             abstain_reasons=reasons,
             quality=_summary(window, quality),
-            novelty=None,
+            novelty=novelty,
             ecg=_provenance(record, start_s, quality.notes),
             model=self.bundle.identity(),
             timing_ms=1000 * (time.perf_counter() - started),
@@ -141,21 +171,49 @@ class Estimator:
         return components.offset([self._earlier(record) for record, _ in history], measured)
 
     def _earlier(self, record: EcgRecord) -> float:
-        window = choose_window(record, self.bundle.signal)[0]
-        reasons = withholding_reasons(record, assess(window), self.bundle.signal)
-        if reasons:
-            raise UnusableRecord(f"an earlier ECG cannot be used: {'; '.join(reasons)}. Leave it out of the history")
+        try:
+            window = self.usable_window(record).record
+        except UnusableRecord as error:
+            raise UnusableRecord(f"an earlier ECG cannot be used: {error}. Leave it out of the history") from error
         return self.infer(to_model_input(window, self.bundle.signal))[0]
+
+    def usable_window(self, record: EcgRecord) -> Window:
+        """What of a record an estimate is made from.
+
+        Raises:
+            UnusableRecord: its signal, or the patient's age, withholds the estimate.
+        """
+        window, start_s = choose_window(record, self.bundle.signal)
+        quality = assess(window)
+        reasons = self.bundle.policy.reasons(recording_findings(record, quality, self.bundle.signal))
+        if reasons:
+            raise UnusableRecord(f"its estimate is withheld: {'; '.join(reasons)}")
+        return Window(record=window, quality=quality, start_s=start_s)
 
     def infer(self, model_input: ModelInput) -> tuple[float, float]:
         """Potassium and spread in mmol/L as the network gives them for one input."""
-        potassium, spread = self._session.run(
-            ["potassium_mmol_l", "spread_mmol_l"], {"signal_mv": model_input.signal_mv[None]}
-        )
-        return float(potassium[0]), float(spread[0])
+        found = self.outputs(model_input)
+        return found.potassium_mmol_l, found.spread_mmol_l
 
-    def _value(self, model_input: ModelInput, level: float, personal: PatientOffset | None) -> _Value:
-        potassium, spread = self.infer(model_input)
+    def outputs(self, model_input: ModelInput) -> Outputs:
+        """All that the network gives for one input."""
+        names = ["potassium_mmol_l", "spread_mmol_l", "embedding"]
+        names += ["epistemic_sd_mmol_l"] if self.bundle.members > 1 else []
+        potassium, spread, embedding, *epistemic = self._session.run(names, {"signal_mv": model_input.signal_mv[None]})
+        return Outputs(
+            potassium_mmol_l=float(potassium[0]),
+            spread_mmol_l=float(spread[0]),
+            epistemic_sd_mmol_l=float(epistemic[0][0]) if epistemic else None,
+            embedding=embedding[0],
+        )
+
+    def novelty(self, model_input: ModelInput, outputs: Outputs) -> Novelty:
+        """How far an input with these outputs lies from what the network was trained on."""
+        found = fingerprint(model_input.signal_mv, self.bundle.signal.fs_hz)
+        return self.bundle.novelty.novelty(outputs.embedding, found)
+
+    def _value(self, outputs: Outputs, level: float, personal: PatientOffset | None) -> _Value:
+        potassium, spread = outputs.potassium_mmol_l, outputs.spread_mmol_l
         calibration = self.bundle.calibration
         predictive = calibration.distribution.predict(potassium, spread)
         if personal is not None and self.bundle.personal is not None:
@@ -172,6 +230,7 @@ class Estimator:
         return _Value(
             potassium_mmol_l=potassium,
             median_mmol_l=predictive.median(),
+            epistemic_sd_mmol_l=outputs.epistemic_sd_mmol_l,
             interval=interval,
             interval_label_conditional=calibration.label_conditional.interval(potassium, level),
             category=calibration.operating_points.category(predictive),
@@ -183,35 +242,13 @@ class Estimator:
         )
 
 
-def withholding_reasons(record: EcgRecord, quality: SignalQuality, spec: SignalSpec) -> tuple[str, ...]:
-    """Why no value is given although the record could be read; empty when one is given."""
-    dead = [lead.lead for lead in quality.leads if lead.lead in spec.leads and (lead.flat or lead.disconnected)]
-    alive = [lead for lead in spec.leads if lead in record.leads and lead not in dead]
-    n_chest = sum(lead.startswith("V") for lead in alive)
-    age = record.source.age_years
-    too_young = age is not None and age < ADULT_YEARS
-    reasons = {
-        "the signal quality does not allow an estimate; repeat the ECG": quality.grade is Grade.UNUSABLE,
-        f"no heartbeat in lead {', '.join(dead)}; check the electrodes": (
-            not set(spec.required_leads) <= set(alive) or n_chest < spec.min_chest_leads
-        ),
-        "the amplitude is implausible for a surface ECG; check gain and unit of the file": (
-            Flag.IMPLAUSIBLE_AMPLITUDE in quality.flags
-        ),
-        "the heart rate is implausible; check the sampling rate of the file": (
-            Flag.IMPLAUSIBLE_HEART_RATE in quality.flags
-        ),
-        f"the patient is {age or 0:g} years old according to the file; the model is meant for adults": too_young,
-    }
-    return tuple(reason for reason, holds in reasons.items() if holds)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Value:
     """The part of an answer that is withheld together."""
 
     potassium_mmol_l: float | None = None
     median_mmol_l: float | None = None
+    epistemic_sd_mmol_l: float | None = None
     interval: Interval | None = None
     interval_label_conditional: Interval | None = None
     category: Category | None = None
@@ -241,10 +278,8 @@ def _width_at_90(predictive: Predictive) -> float:
 
 
 def _record_flags(bundle: Bundle, record: EcgRecord) -> frozenset[Flag]:
-    age = record.source.age_years
     raised = {
         Flag.DEMO_MODEL: bundle.provenance.is_simulated,
-        Flag.AGE_OUT_OF_RANGE: age is None or age < ADULT_YEARS,
         Flag.WINDOW_CHOSEN: record.duration_s > bundle.signal.duration_s,
     }
     return frozenset(flag for flag, is_raised in raised.items() if is_raised)
@@ -252,7 +287,9 @@ def _record_flags(bundle: Bundle, record: EcgRecord) -> frozenset[Flag]:
 
 def _summary(window: EcgRecord, quality: SignalQuality) -> QualitySummary:
     grades = {lead: str(q.grade) for lead, q in zip(window.leads, quality.leads, strict=True)}
-    return QualitySummary(grade=str(quality.grade), leads=grades, heart_rate_bpm=quality.heart_rate_bpm)
+    return QualitySummary(
+        grade=str(quality.grade), leads=grades, heart_rate_bpm=quality.heart_rate_bpm, qrs_ms=quality.qrs_ms
+    )
 
 
 def _provenance(record: EcgRecord, window_start_s: float, quality_notes: tuple[str, ...]) -> EcgProvenance:

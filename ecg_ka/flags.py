@@ -20,6 +20,11 @@ class Flag(StrEnum):
     IMPLAUSIBLE_HEART_RATE = "IMPLAUSIBLE_HEART_RATE"
     INCONSISTENT_LEADS = "INCONSISTENT_LEADS"
     LEAD_REVERSAL_SUSPECTED = "LEAD_REVERSAL_SUSPECTED"
+    LEAD_ORDER_IMPLAUSIBLE = "LEAD_ORDER_IMPLAUSIBLE"
+    PACED_SUSPECTED = "PACED_SUSPECTED"
+    WIDE_QRS = "WIDE_QRS"
+    IRREGULAR_RHYTHM = "IRREGULAR_RHYTHM"
+    OUT_OF_DISTRIBUTION = "OUT_OF_DISTRIBUTION"
     UNITS_ASSUMED = "UNITS_ASSUMED"
     RESAMPLED = "RESAMPLED"
     SHORT_RECORDING = "SHORT_RECORDING"
@@ -41,7 +46,7 @@ _SENTENCES: dict[Flag, str] = {
     Flag.WIDE_INTERVAL: "The interval is wider than for 95 % of the calibration ECGs.",
     Flag.ESTIMATE_BEYOND_CALIBRATED: "The estimate is more extreme than the calibrated distribution "
     "supports: it differs from its median by more than 0.5 mmol/L.",
-    Flag.AGE_OUT_OF_RANGE: "The file gives no age of 18 years or more; the model is meant for adults.",
+    Flag.AGE_OUT_OF_RANGE: "No age of 18 years or more is known; the model is meant for adults.",
     Flag.LOW_QUALITY: "The signal quality is low in at least one lead of the recording, be it one that the model reads "
     "or another.",
     Flag.MISSING_LEADS: "At least one lead that the model uses is missing and was left blank.",
@@ -53,6 +58,15 @@ _SENTENCES: dict[Flag, str] = {
     "disturbed or carries a wrong name.",
     Flag.LEAD_REVERSAL_SUSPECTED: "Limb cables may be interchanged: check the electrodes; pacing, left bundle branch "
     "block or a heart on the right can look alike.",
+    Flag.LEAD_ORDER_IMPLAUSIBLE: "Leads seem to stand under each other's names: check the chest cables and the order "
+    "of the leads in the file.",
+    Flag.PACED_SUSPECTED: "Narrow spikes before the beats suggest a pacemaker, whose QRS and T waves tell less about "
+    "potassium.",
+    Flag.WIDE_QRS: "The QRS complex is about 120 ms or wider, as in bundle branch block, pacing or severe "
+    "hyperkalaemia.",
+    Flag.IRREGULAR_RHYTHM: "The beats follow each other irregularly, as in atrial fibrillation.",
+    Flag.OUT_OF_DISTRIBUTION: "The ECG is unlike at least 95 % of those that the model was calibrated on, so that what "
+    "the model learned may not hold for it.",
     Flag.UNITS_ASSUMED: "The file does not state the unit of its samples; millivolt was assumed.",
     Flag.RESAMPLED: "The sampling rate was converted to the rate of the model.",
     Flag.SHORT_RECORDING: "The recording is shorter than 10 s; the rest of the model's window was left blank.",

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ecg_ka.errors import UnusableRecord
-from ecg_ka.estimator import Estimator, choose_window, withholding_reasons
+from ecg_ka.estimator import Estimator
 from ecg_ka.explanation import Explanation, Wave, WaveEffect, WaveSpan
 from ecg_ka.preprocess import ModelInput, filter_and_resample, to_model_input
-from ecg_ka.quality import assess
 from ecg_ka.record import EcgRecord
 from ecg_ka.waves import Spans, delineate, flattened
 
@@ -28,18 +26,19 @@ def explain(estimator: Estimator, record: EcgRecord) -> Explanation:
         UnusableRecord: the estimate would be withheld, or the waves cannot be told apart.
     """
     spec = estimator.bundle.signal
-    window, start_s = choose_window(record, spec)
-    quality = assess(window)
-    reasons = withholding_reasons(record, quality, spec)
-    if reasons:
-        raise UnusableRecord(f"nothing to explain, the estimate is withheld: {'; '.join(reasons)}")
-    whole = to_model_input(window, spec)
-    probe = _Probe(estimator, window, whole, delineate(window, quality.r_peaks), estimator.infer(whole)[0])
+    used = estimator.usable_window(record)
+    whole = to_model_input(used.record, spec)
+    spans = delineate(used.record, used.quality.r_peaks)
+    probe = _Probe(estimator, used.record, whole, spans, estimator.infer(whole)[0])
     return Explanation(
         potassium_mmol_l=probe.before,
         effects=tuple(effect for wave in Wave for effect in probe.effects(wave)),
         spans=tuple(
-            WaveSpan(wave=wave, start_s=start_s + int(first) / record.fs_hz, stop_s=start_s + int(last) / record.fs_hz)
+            WaveSpan(
+                wave=wave,
+                start_s=used.start_s + int(first) / record.fs_hz,
+                stop_s=used.start_s + int(last) / record.fs_hz,
+            )
             for wave in Wave
             for first, last in probe.spans.get(wave, ())
         ),

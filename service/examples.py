@@ -15,6 +15,7 @@ def estimate() -> dict[str, Any]:
     return {
         "potassium_mmol_l": 4.6,
         "median_mmol_l": 4.4,
+        "epistemic_sd_mmol_l": None,
         "interval": _interval(3.5, 5.3, "marginal", 0.59),
         "interval_label_conditional": _interval(3.3, 5.9, "label_conditional", 0.9),
         "probabilities": [
@@ -29,8 +30,8 @@ def estimate() -> dict[str, Any]:
         "flags": [{"name": str(flag), "sentence": flag.sentence} for flag in _RAISED],
         "abstained": False,
         "abstain_reasons": [],
-        "quality": {"grade": "good", "leads": dict.fromkeys(LEADS, "good"), "heart_rate_bpm": 68.0},
-        "novelty": None,
+        "quality": {"grade": "good", "leads": dict.fromkeys(LEADS, "good"), "heart_rate_bpm": 68.0, "qrs_ms": 88.0},
+        "novelty": {"distance": 0.61, "p_value": 0.34},
         "ecg": _ecg(),
         "model": _model(),
         "timing_ms": 9.5,

@@ -85,6 +85,15 @@ class QualityOut(_Out):
     grade: str
     leads: dict[str, str]
     heart_rate_bpm: float | None
+    qrs_ms: float | None
+
+
+class NoveltyOut(_Out):
+    """How far the ECG lies from the training ECGs: ``distance`` is 1 where 5 % of those lie farther, ``p_value`` the
+    share of ECGs like the calibration ECGs that lie at least as far."""
+
+    distance: float
+    p_value: float
 
 
 class EcgOut(_Out):
@@ -127,6 +136,7 @@ class EstimateOut(_Out):
 
     potassium_mmol_l: float | None
     median_mmol_l: float | None
+    epistemic_sd_mmol_l: float | None
     interval: IntervalOut | None
     interval_label_conditional: IntervalOut | None
     probabilities: list[ProbabilityOut] | None
@@ -139,7 +149,7 @@ class EstimateOut(_Out):
     abstained: bool
     abstain_reasons: list[str]
     quality: QualityOut
-    novelty: float | None
+    novelty: NoveltyOut | None
     ecg: EcgOut
     model: ModelIdentityOut
     timing_ms: float
@@ -189,6 +199,14 @@ class OperatingPointsOut(_Out):
     below_3_5: float
 
 
+class PolicyOut(_Out):
+    """The flags that withhold the value where their finding is grave; OUT_OF_DISTRIBUTION is raised up to the p-value
+    ``novelty_p``."""
+
+    withhold: list[str]
+    novelty_p: float
+
+
 class ModelOut(_Out):
     """The loaded bundle: what it is, where it comes from, what it takes and what was measured."""
 
@@ -197,6 +215,8 @@ class ModelOut(_Out):
     signal: SignalSpecOut
     regions: RegionsOut
     operating_points: OperatingPointsOut
+    policy: PolicyOut
+    members: int
     wide_interval_mmol_l: float
     metrics: dict[str, Any]
     disclaimer: str

@@ -19,7 +19,8 @@ from ecg_ka.preprocess import SignalSpec
 from ecg_ka.record import LEADS, EcgRecord, Source
 from ecg_ka.simulator import FS_HZ, CohortSpec, simulate_batch
 from ecg_ka.uncertainty import Pairs
-from training.calibrate import network_of
+from training.calibrate import members_of
+from training.ensemble import joined
 from training.progress import Progress
 
 _SOURCE = Source(format="simulated", sha256="", units_in="mV")
@@ -72,7 +73,7 @@ def answers(bundle: Bundle, spec: CohortSpec, cart: Cart, work: Path) -> Answers
 
 
 def _columns(bundle: Bundle, spec: CohortSpec, cart: Cart, progress: Progress) -> dict[str, NDArray[np.generic]]:
-    network = network_of(bundle)
+    network = joined(members_of(bundle))
     columns: dict[str, list[NDArray[np.generic]]] = {"estimates": [], "spreads": [], "labels": [], "patients": []}
     for index in range(spec.n_batches):
         batch = simulate_batch(spec, index)

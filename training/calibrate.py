@@ -25,7 +25,9 @@ from ecg_ka.uncertainty.label_conditional import least_calibration
 from training.card import model_card
 from training.cohort import Cohort, Split
 from training.config import execute
+from training.ensemble import joined
 from training.guarantees import guarantees
+from training.novelty import seen
 from training.train import predict
 
 WIDE_SHARE = 0.95  # of the calibration ECGs have a narrower interval than one that is called wide
@@ -81,7 +83,8 @@ def calibrate(config: CalibrateConfig) -> Bundle:
         raise FileExistsError(f"{config.out} holds something already; name another folder with --out or delete it")
     bundle, cohort = load_bundle(config.bundle), Cohort.open(config.cohort)
     _refuse_misfit(bundle, cohort, config.of)
-    network = network_of(bundle)
+    members = members_of(bundle)
+    network = joined(members)
     rows = _rows(cohort, config.of)
     pairs = _pairs(network, cohort, rows)
     calibration = Calibration.fit(pairs, bundle.regions)
@@ -95,6 +98,7 @@ def calibrate(config: CalibrateConfig) -> Bundle:
             bundle,
             provenance=_provenance(bundle, cohort, len(rows), repeats),
             calibration=calibration,
+            novelty=bundle.novelty.calibrated(*seen(members[0], cohort, rows)),
             wide_interval_mmol_l=wide_interval(calibration.distribution, pairs),
             personal=personal,
             metrics=bundle.metrics | guarantees(test, calibration),
@@ -106,11 +110,15 @@ def calibrate(config: CalibrateConfig) -> Bundle:
     return saved
 
 
-def network_of(bundle: Bundle) -> PotassiumNet:
-    """The network of a bundle, in evaluation mode on the CPU."""
-    network = PotassiumNet(NetworkConfig.from_dict(bundle.network))
-    network.load_state_dict(load(bundle.weights), strict=True)
-    return network.eval()
+def members_of(bundle: Bundle) -> list[PotassiumNet]:
+    """The networks of a bundle, in evaluation mode on the CPU."""
+    weights, members = load(bundle.weights), []
+    for number in range(bundle.members):
+        start = f"{number}." if bundle.members > 1 else ""
+        network = PotassiumNet(NetworkConfig.from_dict(bundle.network))
+        network.load_state_dict({k.removeprefix(start): v for k, v in weights.items() if k.startswith(start)})
+        members.append(network.eval())
+    return members
 
 
 def variance_components(network: PotassiumNet, cohort: Cohort, of: Of) -> VarianceComponents | None:

@@ -18,13 +18,16 @@ from safetensors.torch import save
 from ecg_ka.bundle import Bundle, Provenance, load_bundle, save_bundle
 from ecg_ka.losses import LabelDistribution
 from ecg_ka.network import NetworkConfig, PotassiumNet, n_parameters
+from ecg_ka.policy import Policy
 from ecg_ka.preprocess import SignalSpec
 from ecg_ka.uncertainty import Calibration, LabelDensity, Regions, VarianceComponents
 from training.calibrate import Of, licences_of, variance_components, wide_interval
 from training.card import model_card
 from training.cohort import Cohort, Split
 from training.config import parse
+from training.ensemble import Ensemble, ServedEnsemble, joined
 from training.evaluate import evaluate, predict_split
+from training.novelty import fit_novelty
 from training.train import load_weights
 
 
@@ -35,6 +38,7 @@ class ExportConfig:
     run: Path = field(metadata={"help": "run folder to export"})
     cohort: Path = field(metadata={"help": "cohort with calibration and test splits"})
     out: Path = field(metadata={"help": "bundle folder to write"})
+    members: str = field(default="", metadata={"help": "further run folders, by commas: members of an ensemble"})
     reference: Path | None = field(default=None, metadata={"help": "run folder of the L1 model to compare with"})
     natural: Path | None = field(
         default=None, metadata={"help": "cohort before enrichment, whose labels say how dense they lie"}
@@ -57,7 +61,8 @@ def export(config: ExportConfig) -> Bundle:
     cohort = Cohort.open(config.cohort)
     cohort.refuse_other_label()
     provenance = _provenance(config, cohort)  # first: it reads the runs before, and evaluation takes minutes
-    network = load_network(config.run)
+    members = [load_network(run) for run in (config.run, *map(Path, filter(None, config.members.split(","))))]
+    network = joined(members)
     pairs = predict_split(network, cohort, Split.CALIBRATION)
     calibration = Calibration.fit(pairs, Regions())
     reference = None if config.reference is None else load_network(config.reference)
@@ -66,13 +71,16 @@ def export(config: ExportConfig) -> Bundle:
     bundle = Bundle(
         provenance=provenance,
         network=asdict(network.config),
+        members=len(members),
         signal=_signal_spec(cohort),
         density=_density(cohort, cohort if config.natural is None else Cohort.open(config.natural)),
         calibration=calibration,
+        novelty=fit_novelty(members[0], cohort),
+        policy=Policy.for_model(is_simulated=provenance.is_simulated),
         wide_interval_mmol_l=wide_interval(calibration.distribution, pairs),
         personal=_personal(network, config, cohort),
         onnx=to_onnx(network, _signal_spec(cohort)),
-        weights=save({k: v.contiguous() for k, v in network.state_dict().items()}),
+        weights=save({k.removeprefix("members."): v.contiguous() for k, v in network.state_dict().items()}),
         metrics=metrics,
     )
     save_bundle(bundle, config.out)
@@ -90,17 +98,21 @@ def load_network(run: Path) -> PotassiumNet:
 
 
 def to_onnx(network: PotassiumNet, spec: SignalSpec) -> bytes:
-    """The network as an ONNX graph: ``signal_mv`` (batch, leads, T) -> potassium_mmol_l, spread_mmol_l, embedding.
+    """The network as an ONNX graph: ``signal_mv`` (batch, leads, T) -> potassium_mmol_l, spread_mmol_l, embedding, and
+    of an ensemble epistemic_sd_mmol_l.
 
     The exporter that traces is used on purpose: the newer one needs a package that GPU machines lack, and both give
     the same graph for a network of convolutions.
     """
     names = ["potassium_mmol_l", "spread_mmol_l", "embedding"]
+    served: torch.nn.Module = network.eval()
+    if isinstance(network, Ensemble):
+        names, served = [*names, "epistemic_sd_mmol_l"], ServedEnsemble(network).eval()
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
-            network.eval(),
+            served,
             (torch.zeros(2, len(spec.leads), spec.n_samples),),
             buffer,  # type: ignore[arg-type]  # the stub forgets that the tracing exporter takes streams
             input_names=["signal_mv"],

@@ -43,9 +43,10 @@ def estimates_text(answers: Sequence[tuple[str, Estimate | EcgError]]) -> str:
 
 def quality_text(report: Mapping[str, Any]) -> str:
     """What `ecg-ka quality` reports, lead by lead."""
-    rate = report["heart_rate_bpm"]
+    rate, width = report["heart_rate_bpm"], report["qrs_ms"]
     lines = [
-        f"{report['grade']}, {report['n_beats']} beats{'' if rate is None else f', {rate:.0f}/min'}, "
+        f"{report['grade']}, {report['n_beats']} beats{'' if rate is None else f', {rate:.0f}/min'}"
+        f"{'' if width is None else f', QRS {width:.0f} ms'}, "
         f"{report['duration_s']:.1f} s",
         "lead  grade       noise uV  wander mV  amplitude mV  clipped  notes",
     ]
@@ -137,6 +138,7 @@ def _calibrated(answer: Estimate) -> list[str]:
         f"interval: holds {_coverage(interval)} of calibration ECGs with K >= 5.5; "
         f"{_few_shot(answer)} of the distribution lies in few-shot regions",
         f"label-conditional interval: {_bounds(by_label)}; holds {_coverage(by_label)} of them",
+        *_model_doubt(answer),
         f"bands: {', '.join(band.words for band in answer.bands)}; category: {answer.category}",
         f"severe bands: {', '.join(band.words for band in answer.severe_bands or ()) or 'none'}",
         *_personal(answer),
@@ -156,6 +158,13 @@ def _personal(answer: Estimate) -> list[str]:
 
 def _few_shot(answer: Estimate) -> str:
     return "an unknown share" if answer.region is None else f"{answer.region.few_shot_share:.0%}"
+
+
+def _model_doubt(answer: Estimate) -> list[str]:
+    """Novelty, and how far the members of an ensemble are apart."""
+    novelty, sd = answer.novelty, answer.epistemic_sd_mmol_l
+    lines = [] if novelty is None else [f"novelty: {novelty.distance:.2f}, p {novelty.p_value:.2f}"]
+    return lines if sd is None else [*lines, f"SD between the members of the model: {sd:.2f} mmol/L"]
 
 
 def _explained(answers: Sequence[Estimate]) -> list[str]:

@@ -9,11 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_ka.flags import Flag
+from ecg_ka.quality.averaged_beat import AveragedBeat, average_beat
 from ecg_ka.quality.beats import coarsen, find_beats
 from ecg_ka.quality.cables import interchanged_cables
 from ecg_ka.quality.einthoven import disagreements_mv
 from ecg_ka.quality.indices import LeadIndices, measure
-from ecg_ka.record import EcgRecord
+from ecg_ka.quality.lead_order import limb_lead_note, order_note
+from ecg_ka.quality.pacing import is_paced
+from ecg_ka.quality.qrs import WIDE_QRS_MS, qrs_ms
+from ecg_ka.quality.rhythm import is_irregular
+from ecg_ka.record import DERIVED_FROM_I_II, INDEPENDENT_LEADS, EcgRecord
 
 HEART_RATE_RANGE_BPM = (20.0, 300.0)
 AMPLITUDE_RANGE_MV = (0.3, 4.0)
@@ -66,14 +71,16 @@ class LeadQuality:
 class SignalQuality:
     """The quality of a record: ``leads`` in record order, R peaks as sample indices (n_beats,), and flags.
 
-    ``heart_rate_bpm`` comes from the median beat interval and is None with fewer than two beats. ``notes`` say in words
-    which leads and numbers stand behind the flags.
+    ``heart_rate_bpm`` comes from the median beat interval and is None with fewer than two beats; ``qrs_ms`` is measured
+    on the averaged beat of the usable leads and None with fewer than three. ``notes`` say in words which leads and
+    numbers stand behind the flags.
     """
 
     leads: tuple[LeadQuality, ...]
     grade: Grade
     r_peaks: NDArray[np.int64]
     heart_rate_bpm: float | None
+    qrs_ms: float | None
     flags: frozenset[Flag]
     notes: tuple[str, ...]
 
@@ -85,7 +92,9 @@ def assess(record: EcgRecord) -> SignalQuality:
     otherwise it is as good as its worst lead, and poor when that is unusable. Poor and unusable records carry
     LOW_QUALITY. What the file states is doubted where the ECG contradicts it: a median lead below 0.3 mV or above 4 mV
     peak to peak gives IMPLAUSIBLE_AMPLITUDE, a heart rate outside its range IMPLAUSIBLE_HEART_RATE, limb leads that do
-    not fit each other INCONSISTENT_LEADS, and limb leads that do not fit V6 LEAD_REVERSAL_SUSPECTED.
+    not fit each other INCONSISTENT_LEADS, limb leads that do not fit V6 LEAD_REVERSAL_SUSPECTED, and leads that seem to
+    stand under each other's names LEAD_ORDER_IMPLAUSIBLE. WIDE_QRS, IRREGULAR_RHYTHM and PACED_SUSPECTED say what the
+    heart does.
     """
     signal = np.ascontiguousarray(record.signal_mv)
     coarse = coarsen(signal, record.fs_hz)
@@ -95,21 +104,47 @@ def assess(record: EcgRecord) -> SignalQuality:
     heart_rate_bpm = _heart_rate_bpm(r_peaks, record.fs_hz)
     grade = _record_grade(leads, heart_rate_bpm)
     unusable = frozenset(lead.lead for lead in leads if lead.grade is Grade.UNUSABLE)
+    usable = _Usable.among(record, unusable)
+    beat = average_beat(usable.names, usable.signal_mv, record.fs_hz, r_peaks)
+    width_ms = None if beat is None else qrs_ms(beat)
     doubts = {
         Flag.IMPLAUSIBLE_AMPLITUDE: _amplitude_note(leads),
         Flag.IMPLAUSIBLE_HEART_RATE: _rate_note(heart_rate_bpm),
         Flag.INCONSISTENT_LEADS: _inconsistency_note(inconsistent_mv),
         Flag.LEAD_REVERSAL_SUSPECTED: _cables_note(interchanged_cables(record.leads, coarse, r_peaks, unusable)),
+        Flag.LEAD_ORDER_IMPLAUSIBLE: (limb_lead_note(usable.names, usable.signal_mv) or _order_note(beat, record)),
+        Flag.WIDE_QRS: _width_note(width_ms),
     }
     raised = {flag for flag, note in doubts.items() if note}
+    seen = {
+        Flag.LOW_QUALITY: grade in (Grade.POOR, Grade.UNUSABLE),
+        Flag.IRREGULAR_RHYTHM: is_irregular(r_peaks),
+        Flag.PACED_SUSPECTED: is_paced(usable.signal_mv[::-2], record.fs_hz, r_peaks),
+    }
     return SignalQuality(
         leads=leads,
         grade=grade,
         r_peaks=r_peaks,
         heart_rate_bpm=heart_rate_bpm,
-        flags=frozenset(raised | ({Flag.LOW_QUALITY} if grade in (Grade.POOR, Grade.UNUSABLE) else set())),
+        qrs_ms=width_ms,
+        flags=frozenset(raised | {flag for flag, is_seen in seen.items() if is_seen}),
         notes=tuple(note for note in doubts.values() if note),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Usable:
+    """The independent leads with a heartbeat: ``signal_mv`` (leads, n)."""
+
+    names: tuple[str, ...]
+    signal_mv: NDArray[np.float32]
+
+    @classmethod
+    def among(cls, record: EcgRecord, unusable: frozenset[str]) -> _Usable:
+        """All leads of a record that has none of the independent ones."""
+        there = [lead for lead in record.leads if lead not in unusable] or list(record.leads)
+        names = tuple(lead for lead in INDEPENDENT_LEADS if lead in there) or tuple(there)
+        return cls(names=names, signal_mv=record.signal_mv[[record.leads.index(name) for name in names]])
 
 
 def _lead_qualities(names: tuple[str, ...], indices: LeadIndices, inconsistent: set[str]) -> tuple[LeadQuality, ...]:
@@ -186,6 +221,15 @@ def _inconsistency_note(inconsistent_mv: dict[str, float]) -> str | None:
         return None
     leads = ", ".join(f"{lead} (by up to {mv:.2f} mV)" for lead, mv in inconsistent_mv.items())
     return f"not what I and II make it: {leads}"
+
+
+def _order_note(beat: AveragedBeat | None, record: EcgRecord) -> str | None:
+    recorded = any(lead in record.leads and lead not in record.leads_derived for lead in DERIVED_FROM_I_II)
+    return None if beat is None else order_note(beat, limb_leads_checked=recorded)
+
+
+def _width_note(width_ms: float | None) -> str | None:
+    return f"QRS measures {width_ms:.0f} ms" if width_ms is not None and width_ms >= WIDE_QRS_MS else None
 
 
 def _cables_note(pair: str | None) -> str | None:

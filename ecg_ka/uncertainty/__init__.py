@@ -3,7 +3,9 @@
 from ecg_ka.uncertainty.alarms import OperatingPoints
 from ecg_ka.uncertainty.calibration import Calibration
 from ecg_ka.uncertainty.conformal import LIMITS_MMOL_L, ConformalDistribution, Predictive
+from ecg_ka.uncertainty.fingerprint import Fingerprint, fingerprint
 from ecg_ka.uncertainty.label_conditional import LabelConditional, band_index
+from ecg_ka.uncertainty.novelty import NoveltyModel
 from ecg_ka.uncertainty.personal import VarianceComponents
 from ecg_ka.uncertainty.regions import LabelDensity, Regions
 from ecg_ka.uncertainty.scores import Pairs, Scores
@@ -12,8 +14,10 @@ __all__ = [
     "LIMITS_MMOL_L",
     "Calibration",
     "ConformalDistribution",
+    "Fingerprint",
     "LabelConditional",
     "LabelDensity",
+    "NoveltyModel",
     "OperatingPoints",
     "Pairs",
     "Predictive",
@@ -21,4 +25,5 @@ __all__ = [
     "Scores",
     "VarianceComponents",
     "band_index",
+    "fingerprint",
 ]

@@ -25,6 +25,8 @@ async def model(estimator: LoadedEstimator) -> ModelOut:
             "signal": asdict(bundle.signal),
             "regions": asdict(bundle.regions),
             "operating_points": asdict(bundle.calibration.operating_points),
+            "policy": bundle.policy.to_dict(),
+            "members": bundle.members,
             "wide_interval_mmol_l": bundle.wide_interval_mmol_l,
             "metrics": bundle.metrics,
             "disclaimer": DISCLAIMER,

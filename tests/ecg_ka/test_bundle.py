@@ -56,7 +56,9 @@ def test_saving_and_loading_gives_the_same_bundle(tmp_path: Path) -> None:
     assert load_bundle(tmp_path / "again").sha256 == shipped.sha256
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "weights.safetensors", "calibration.safetensors", "metrics.json"])
+@pytest.mark.parametrize(
+    "name", ["model.onnx", "weights.safetensors", "calibration.safetensors", "novelty.safetensors", "metrics.json"]
+)
 def test_a_changed_or_absent_file_is_refused_by_name(copy: Path, name: str) -> None:
     content = bytearray((copy / name).read_bytes())
     content[len(content) // 2] ^= 1
@@ -75,6 +77,10 @@ def test_a_changed_or_absent_file_is_refused_by_name(copy: Path, name: str) -> N
         {"format_version": "3"},
         {"personal": {"intercept": 1.0}},
         {"personal": {"intercept": 1.0, "slope": 0.7, "between": -0.2, "within": 0.1, "n_patients": 200}},
+        {"members": 0},
+        {"policy": {"withhold": [], "novelty_p": 0.0}},
+        {"policy": {"withhold": ["NO_SUCH_FLAG"], "novelty_p": 0.05}},
+        {"policy": {"withhold": ["OUT_OF_DISTRIBUTION"], "novelty_p": 0.05}},
         {"operating_points": {"at_least_5_5": 0.1}},
         {"operating_points": {"at_least_5_5": 0.1, "below_3_5": 1.5}},
         {"surprise": 1},

@@ -44,7 +44,7 @@ def test_what_the_caller_knows_travels_to_the_library(
     server: Any, estimator: ecg_ka.Estimator, beats_mv: NDArray[np.float64]
 ) -> None:
     buffer = io.BytesIO()
-    np.save(buffer, (beats_mv[:8] * 1000).astype(np.float32))
+    np.save(buffer, (beats_mv[[0, 1, *range(6, 12)]] * 1000).astype(np.float32))
     names = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
     fields = {"fs_hz": "500", "units": "uV", "leads": ", ".join(names), "level": "0.8"}
     answer = server.client.post("/v1/predict", files=as_upload(buffer.getvalue()), data=fields)

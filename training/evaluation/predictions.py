@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,8 @@ def predict(estimator: Estimator, cohort: Cohort) -> Predictions:
         )
     outputs = _outputs(estimator, cohort, rows)
     pairs = Pairs(outputs[:, 0], outputs[:, 1], cohort.labels(rows))
-    return joined(rows, source.patients(cohort, rows), pairs, calibration, source.covariates(cohort, rows))
+    made = joined(rows, source.patients(cohort, rows), pairs, calibration, source.covariates(cohort, rows))
+    return replace(made, novelty=outputs[:, 2])
 
 
 def joined(
@@ -90,13 +91,19 @@ def joined(
 
 
 def _outputs(estimator: Estimator, cohort: Cohort, rows: NDArray[np.int64]) -> Floats:
-    """Estimate and spread (n, 2)."""
+    """Estimate, spread and novelty (n, 3)."""
     progress = Progress("estimating", len(rows))
-    outputs: list[tuple[float, float]] = []
+    outputs: list[tuple[float, float, float]] = []
     for start in range(0, len(rows), _CHUNK):
-        outputs += [estimator.infer(_input(signal_mv)) for signal_mv in cohort.signal_mv(rows[start : start + _CHUNK])]
+        outputs += [_output(estimator, signal_mv) for signal_mv in cohort.signal_mv(rows[start : start + _CHUNK])]
         progress.step(len(rows[start : start + _CHUNK]))
     return np.array(outputs)
+
+
+def _output(estimator: Estimator, signal_mv: NDArray[np.float32]) -> tuple[float, float, float]:
+    given = _input(signal_mv)
+    found = estimator.outputs(given)
+    return found.potassium_mmol_l, found.spread_mmol_l, estimator.novelty(given, found).distance
 
 
 def _input(signal_mv: NDArray[np.float32]) -> ModelInput:

@@ -1,0 +1,74 @@
+"""What is found about a recording before the network sees it, and which of it is grave enough to withhold the value."""
+
+from __future__ import annotations
+
+from ecg_ka.flags import Flag
+from ecg_ka.policy import Finding
+from ecg_ka.preprocess import SignalSpec
+from ecg_ka.quality import Grade, SignalQuality
+from ecg_ka.record import EcgRecord
+
+ADULT_YEARS = 18.0
+
+_FEW_WRONG = 1  # of III, aVR, aVL and aVF: from two on I or II itself is in doubt, which the model reads
+
+
+def recording_findings(record: EcgRecord, quality: SignalQuality, spec: SignalSpec) -> tuple[Finding, ...]:
+    """Of the signal and of the patient's age; flags that need no reason are left to the stages that raise them."""
+    found = (
+        *_leads(record, quality, spec),
+        *_facts(quality),
+        *_age(record.source.age_years),
+    )
+    return tuple(Finding(flag=flag, reason=reason) for flag, reason in found)
+
+
+def novelty_finding(p_value: float, novelty_p: float) -> tuple[Finding, ...]:
+    """Of the novelty."""
+    if p_value > novelty_p:
+        return ()
+    return (
+        Finding(
+            flag=Flag.OUT_OF_DISTRIBUTION,
+            reason="the ECG is unlike those that the model was trained on; its estimate cannot be trusted",
+        ),
+    )
+
+
+def _leads(record: EcgRecord, quality: SignalQuality, spec: SignalSpec) -> list[tuple[Flag, str]]:
+    off = [lead.lead for lead in quality.leads if lead.lead in spec.leads and lead.disconnected and not lead.flat]
+    dead = [lead.lead for lead in quality.leads if lead.lead in spec.leads and (lead.flat or lead.disconnected)]
+    alive = [lead for lead in spec.leads if lead in record.leads and lead not in dead]
+    n_chest = sum(lead.startswith("V") for lead in alive)
+    wrong = [lead.lead for lead in quality.leads if lead.inconsistent]
+    too_few = not set(spec.required_leads) <= set(alive) or n_chest < spec.min_chest_leads
+    grave = {
+        (Flag.LOW_QUALITY, "the signal quality does not allow an estimate; repeat the ECG"): (
+            quality.grade is Grade.UNUSABLE
+        ),
+        (Flag.LOW_QUALITY, f"no heartbeat in lead {', '.join(dead)}; check the electrodes"): bool(off) or too_few,
+        (Flag.INCONSISTENT_LEADS, f"I and II contradict {', '.join(wrong)}; check the names of the leads"): (
+            len(wrong) > _FEW_WRONG and not {"I", "II"} & set(dead)
+        ),
+        (
+            Flag.LEAD_ORDER_IMPLAUSIBLE,
+            "leads seem to stand under each other's names; check cables and the order of the leads",
+        ): Flag.LEAD_ORDER_IMPLAUSIBLE in quality.flags,
+    }
+    return [found for found, holds in grave.items() if holds]
+
+
+def _facts(quality: SignalQuality) -> list[tuple[Flag, str]]:
+    reasons = {
+        Flag.IMPLAUSIBLE_AMPLITUDE: "the amplitude is implausible for a surface ECG; check gain and unit of the file",
+        Flag.IMPLAUSIBLE_HEART_RATE: "the heart rate is implausible; check the sampling rate of the file",
+    }
+    return [(flag, reason) for flag, reason in reasons.items() if flag in quality.flags]
+
+
+def _age(age_years: float | None) -> list[tuple[Flag, str | None]]:
+    if age_years is None:
+        return [(Flag.AGE_OUT_OF_RANGE, None)]
+    if age_years >= ADULT_YEARS:
+        return []
+    return [(Flag.AGE_OUT_OF_RANGE, f"the patient is {age_years:g} years old; the model is meant for adults")]

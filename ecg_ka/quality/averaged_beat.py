@@ -1,0 +1,46 @@
+"""The averaged beat: what all whole beats of a recording have in common, in every lead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_ka.quality.beats import block_means
+
+BEFORE_S, AFTER_S = 0.24, 0.40
+"""The part of a beat that is averaged, from the R peak."""
+
+_RATE_HZ = 250.0
+_FEWEST_BEATS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AveragedBeat:
+    """``signal_mv`` (leads, m) at ``rate_hz``, from :data:`BEFORE_S` before the R peak to :data:`AFTER_S` after."""
+
+    names: tuple[str, ...]
+    signal_mv: NDArray[np.float32]
+    rate_hz: float
+
+    def samples(self, start_s: float, stop_s: float) -> slice:
+        """The columns between two times from the R peak."""
+        return slice(round((BEFORE_S + start_s) * self.rate_hz), round((BEFORE_S + stop_s) * self.rate_hz))
+
+
+def average_beat(
+    names: tuple[str, ...], signal_mv: NDArray[np.float32], fs_hz: float, r_peaks: NDArray[np.int64]
+) -> AveragedBeat | None:
+    """The median over the beats of ``signal_mv`` (leads, n), averaged down to about 250 Hz; None of fewer than three
+    whole beats. A premature beat or a burst of noise does not move a median."""
+    factor = max(1, round(fs_hz / _RATE_HZ))
+    rate_hz = fs_hz / factor
+    signal = block_means(signal_mv, factor)
+    index = (r_peaks // factor)[:, None] + np.arange(-round(BEFORE_S * rate_hz), round(AFTER_S * rate_hz))
+    index = index[(index[:, 0] >= 0) & (index[:, -1] < signal.shape[1])]
+    if len(index) < _FEWEST_BEATS:
+        return None
+    beats = signal.take(index, axis=1)  # (leads, beats, m)
+    middle = len(index) // 2
+    return AveragedBeat(names=names, signal_mv=np.partition(beats, middle, axis=1)[:, middle], rate_hz=rate_hz)

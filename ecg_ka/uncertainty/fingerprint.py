@@ -1,0 +1,111 @@
+"""A few numbers of a network's input that tell what kind of signal it is: how the leads go together, and how fast.
+
+The network pools over time and leads mix in its first layer, so that its features hardly notice leads in another order,
+or an ECG at another speed. These numbers do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+_BAND_EDGES_HZ = (0.5, 1, 1.5, 2, 3, 4, 5.5, 7.5, 10, 13, 17, 22, 28, 34, 40)
+_LAGS_S = tuple(0.008 * k for k in range(1, 13))
+_BLOCK_S = 0.04
+_SHORTEST_LAG, _LONGEST_LAG, _NEAR_LAGS = 6, 60, 13  # in blocks
+_FLOOR_MV = 1e-3  # a step of the input: below it there is nothing
+_SHRINK = 0.999  # correlations of exactly 1 have no arctanh
+
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fingerprint:
+    """``values`` (k,), and which of them are ``known`` (k,): those of a blank lead are not.
+
+    In this order: log of the size of each lead's slope; arctanh of the correlation of each pair of slopes; the slopes'
+    common autocorrelation at 8 to 96 ms, 12 values; log of the share of power in 14 bands from 0.5 to 40 Hz; of the
+    activity of all leads together log of the lag, 0.24 to 2.4 s, at which it is most like itself, how much, and its
+    autocorrelation at 40 to 520 ms, 13 values: the interval of the beats and what lies between the waves of one.
+    """
+
+    values: Numbers
+    known: NDArray[np.bool_]
+
+
+def fingerprint(signal_mv: NDArray[np.float32], fs_hz: float) -> Fingerprint:
+    """Of an input (leads, T) whose missing leads, and end if it is short, are zero."""
+    signal = signal_mv[:, : _length(signal_mv)]
+    slopes = signal[:, 2:] - signal[:, :-2]
+    products = (slopes @ slopes.T).astype(np.float64) / max(1, slopes.shape[1])
+    size = np.sqrt(np.diag(products)) + _FLOOR_MV
+    pairs = _pairs(len(signal))
+    correlations = np.arctanh(_SHRINK * (products / np.outer(size, size))[pairs])
+    live = np.abs(signal).max(axis=1) > 0
+    timing = np.concatenate([_timing(signal, fs_hz), _activity(slopes, fs_hz)])
+    return Fingerprint(
+        np.concatenate([np.log(size), correlations, timing]),
+        np.concatenate([live, live[pairs[0]] & live[pairs[1]], np.ones(len(timing), dtype=np.bool_)]),
+    )
+
+
+@lru_cache(maxsize=4)
+def _pairs(n_leads: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    first, second = np.triu_indices(n_leads, 1)
+    return first, second
+
+
+def _length(signal_mv: NDArray[np.float32]) -> int:
+    """Samples (leads, T) up to the last that is not zero, at least 2."""
+    if signal_mv[:, -1].any():
+        return int(signal_mv.shape[1])
+    there = np.flatnonzero(np.abs(signal_mv).max(axis=0))
+    return int(there[-1]) + 1 if there.size else 2
+
+
+def _timing(signal: NDArray[np.float32], fs_hz: float) -> Numbers:
+    """Autocorrelation of the slopes and bands of power, of all leads together, from one spectrum."""
+    n = fft.next_fast_len(signal.shape[1] + round(_LAGS_S[-1] * fs_hz) + 1, real=True)
+    spectrum = fft.rfft(signal, n, axis=1)
+    parts = spectrum.view(np.float32)  # (leads, n + 2), real and imaginary in turn
+    squares = np.einsum("lf,lf->f", parts, parts).astype(np.float64)
+    power = squares[0::2] + squares[1::2]
+    cosines, starts = _tables(n, fs_hz)
+    autocorrelation = cosines @ power
+    bands = np.add.reduceat(power[: starts[-1]], starts[:-1])
+    return np.concatenate(
+        [
+            autocorrelation[1:] / max(float(autocorrelation[0]), 1e-12),
+            np.log(bands / max(float(bands.sum()), 1e-12) + 1e-6),
+        ]
+    )
+
+
+def _activity(slopes: NDArray[np.float32], fs_hz: float) -> Numbers:
+    """Of slopes (leads, n)."""
+    block = max(1, round(_BLOCK_S * fs_hz))
+    n = slopes.shape[1] // block
+    total = np.abs(slopes[:, : n * block]).sum(axis=0)
+    size = np.zeros(_LONGEST_LAG + 1)
+    if n > _LONGEST_LAG:
+        activity = np.sqrt(total.reshape(n, block).mean(axis=1))
+        long = fft.next_fast_len(n + _LONGEST_LAG + 1, real=True)
+        padded = fft.rfft(activity - activity.mean(), long)
+        size = fft.irfft(np.square(np.abs(padded)), long)[: _LONGEST_LAG + 1].astype(np.float64)
+    likeness = size / max(float(size[0]), 1e-9)
+    lag = _SHORTEST_LAG + int(np.argmax(likeness[_SHORTEST_LAG:]))
+    return np.concatenate([[np.log(lag), likeness[lag]], likeness[1 : _NEAR_LAGS + 1]])
+
+
+@lru_cache(maxsize=16)
+def _tables(n: int, fs_hz: float) -> tuple[Numbers, NDArray[np.intp]]:
+    """What makes the slopes' autocorrelation at 0 and the lags (13, n / 2 + 1) of a spectrum of n samples, and where
+    the bands start."""
+    f_hz = np.arange(n // 2 + 1) * (fs_hz / n)
+    lags_s = np.rint(np.array((0.0, *_LAGS_S)) * fs_hz) / fs_hz
+    of_slopes = np.square(np.sin(2 * np.pi * f_hz / fs_hz))
+    return np.cos(2 * np.pi * lags_s[:, None] * f_hz) * of_slopes, np.searchsorted(f_hz, _BAND_EDGES_HZ)

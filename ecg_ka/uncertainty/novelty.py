@@ -1,0 +1,120 @@
+"""How far an ECG lies from those that the network was trained on, and how rare that is.
+
+One Mahalanobis distance (Lee et al., NeurIPS 2018, without classes) over the embedding and the
+:mod:`~ecg_ka.uncertainty.fingerprint` of the input. Its p-value is conformal (Vovk et al. 2005): exact when the ECG is
+exchangeable with the calibration ECGs. What is kept are mean and covariance of many patients and sorted scores: of no
+ECG is anything told.
+
+Tried on simulated ECGs at 5 % false alarms and left out: the distance to 167 centroids of at least 20 patients each
+(finds less than the Mahalanobis distance of the embedding in every kind), the embedding alone (14 % of shuffled leads,
+82 % of double speed), and the larger of the distances of embedding and fingerprint (83 % of half speed).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg_ka.estimate import Novelty
+from ecg_ka.uncertainty.fingerprint import Fingerprint
+from ecg_ka.uncertainty.scores import Scores, ascending
+
+_SHRINK = 0.01
+"""Weight of the identity in the correlations; between 0.003 and 0.1 little changes."""
+
+_USUAL = 0.95
+
+Singles = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NoveltyModel:
+    """What the training ECGs look like: ``mean`` and ``scale`` (k,) and shrunk ``correlation`` (k, k) of embedding and
+    fingerprint; ``usual`` (1,), the mean square distance that 95 % of the training ECGs stay below; ``scores`` (n,),
+    the sorted novelty of the calibration ECGs."""
+
+    mean: Singles
+    scale: Singles
+    correlation: Singles
+    usual: Singles
+    scores: Scores
+
+    def __post_init__(self) -> None:
+        k = self.mean.size
+        shapes = {"mean": (k,), "scale": (k,), "correlation": (k, k), "usual": (1,)}
+        for name, shape in shapes.items():
+            found = getattr(self, name)
+            if found.shape != shape or found.dtype != np.float32 or not np.isfinite(found).all():
+                raise ValueError(f"novelty: {name} is not finite float32 of shape {shape}")
+        if not ((self.scale > 0).all() and (self.usual > 0).all()):
+            raise ValueError("novelty: a scale or the usual distance is not above 0")
+        ascending("novelty", self.scores)
+
+    @classmethod
+    def fit(
+        cls,
+        embeddings: Singles,
+        fingerprints: Sequence[Fingerprint],
+        calibration: tuple[Singles, Sequence[Fingerprint]],
+    ) -> NoveltyModel:
+        """From embeddings (n, E) and fingerprints of training ECGs and the same of the calibration ECGs."""
+        values = np.concatenate([embeddings, np.stack([f.values for f in fingerprints])], axis=1, dtype=np.float64)
+        mean, scale, correlation = (part.astype(np.float32) for part in _moments(values))
+        none = np.empty(0, dtype=np.float32)
+        made = cls(mean, scale, correlation, np.ones(1, dtype=np.float32), none)
+        usual = np.quantile([made.distance(*pair) for pair in zip(embeddings, fingerprints, strict=True)], _USUAL)
+        return cls(mean, scale, correlation, np.array([usual], dtype=np.float32), none).calibrated(*calibration)
+
+    def calibrated(self, embeddings: Singles, fingerprints: Sequence[Fingerprint]) -> NoveltyModel:
+        """The same distance with the scores of other calibration ECGs."""
+        scores = [self.distance(*pair) for pair in zip(embeddings, fingerprints, strict=True)]
+        return replace(self, scores=np.sort(np.array(scores, dtype=np.float32)))
+
+    def distance(self, embedding: Singles, found: Fingerprint) -> float:
+        """Mean square distance of the embedding (E,) and what is known of the input, in units of the usual one."""
+        known = np.concatenate([np.ones(embedding.size, dtype=np.bool_), found.known])
+        z = (np.concatenate([embedding, found.values], dtype=np.float64) - self.mean) / self.scale * known
+        return float(z @ _precision(self, known.tobytes()) @ z) / int(known.sum()) / float(self.usual[0])
+
+    def novelty(self, embedding: Singles, found: Fingerprint) -> Novelty:
+        """Distance, and the share of calibration ECGs, this one counted, that lie at least as far."""
+        distance = np.float32(self.distance(embedding, found))
+        farther = len(self.scores) - int(np.searchsorted(self.scores, distance))
+        return Novelty(distance=float(distance), p_value=(farther + 1) / (len(self.scores) + 1))
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Singles]) -> NoveltyModel:
+        """What :meth:`to_arrays` gave.
+
+        Raises:
+            ValueError: an array is missing, unknown or malformed.
+        """
+        expected = set(cls.__slots__)
+        if set(arrays) != expected:
+            raise ValueError(f"missing {sorted(expected - set(arrays))}, unknown {sorted(set(arrays) - expected)}")
+        return cls(**arrays)
+
+    def to_arrays(self) -> dict[str, Singles]:
+        """By the names of the fields."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@lru_cache(maxsize=64)
+def _precision(model: NoveltyModel, known: bytes) -> NDArray[np.float64]:
+    """The inverse (k, k) of the correlation of what is known, zero elsewhere; there are few combinations of leads."""
+    there = np.flatnonzero(np.frombuffer(known, dtype=np.bool_))
+    precision = np.zeros(model.correlation.shape)
+    square = np.ix_(there, there)
+    precision[square] = np.linalg.inv(model.correlation[square].astype(np.float64))
+    return precision
+
+
+def _moments(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+    """Mean (k,), standard deviation (k,) and shrunk correlation (k, k) of (n, k)."""
+    mean, scale = values.mean(axis=0), values.std(axis=0) + 1e-6
+    z = (values - mean) / scale
+    return mean, scale, (1 - _SHRINK) * (z.T @ z) / len(z) + _SHRINK * np.eye(len(mean))

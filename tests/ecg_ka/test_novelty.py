@@ -1,0 +1,119 @@
+"""Novelty: strange inputs lie far, others seldom do, and what follows from it is the policy's decision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ecg_ka import Estimator, Flag
+from ecg_ka.policy import Policy
+from ecg_ka.record import EcgRecord
+from ecg_ka.uncertainty import NoveltyModel, fingerprint
+from training.alterations import Alteration, double_speed, half_speed, noise, shuffled_leads, two_chest_leads_missing
+from training.checks import novelty, simulated
+
+N = 64
+
+
+@pytest.fixture(scope="module")
+def estimator() -> Estimator:
+    return Estimator.load()
+
+
+@pytest.fixture(scope="module")
+def records() -> tuple[EcgRecord, ...]:
+    return simulated(N, 71).records
+
+
+def flagged(estimator: Estimator, records: tuple[EcgRecord, ...], change: Alteration | None = None) -> float:
+    rng = np.random.default_rng(5)
+    changed = records if change is None else [change(record, rng) for record in records]
+    return float(np.mean([novelty(estimator, record)[1] <= 0.05 for record in changed]))
+
+
+@pytest.mark.parametrize("change", [shuffled_leads, half_speed, double_speed, noise])
+def test_strange_ecgs_are_novel(estimator: Estimator, records: tuple[EcgRecord, ...], change: Alteration) -> None:
+    """95 % in docs/checks.md; here of 64, so that 57 may be enough by chance."""
+    assert flagged(estimator, records, change) >= 0.89
+
+
+def test_others_seldom_are_and_neither_is_what_the_network_learned_to_do_without(
+    estimator: Estimator, records: tuple[EcgRecord, ...]
+) -> None:
+    assert flagged(estimator, records) <= 0.14
+    assert flagged(estimator, records, two_chest_leads_missing) <= 0.17
+
+
+def test_the_p_value_counts_the_calibration_ecgs_that_lie_as_far(estimator: Estimator) -> None:
+    model = replace(estimator.bundle.novelty, scores=np.array([0.5, 1.0, 1.5], dtype=np.float32))
+    record = simulated(1, 3).records[0]
+    distance, p = novelty(Estimator(replace(estimator.bundle, novelty=model)), record)
+    assert p == (1 + np.sum(model.scores >= np.float32(distance))) / 4
+
+
+def test_p_values_of_ecgs_like_the_calibration_ecgs_are_valid() -> None:
+    """P(p <= a) <= a over 300 random splits of one cloud, exactly as often as the ranks say."""
+    rng = np.random.default_rng(0)
+    hits = 0
+    for _ in range(300):
+        points = rng.standard_t(3, size=(90, 4)).astype(np.float32)
+        prints = [fingerprint(rng.normal(size=(2, 500)).astype(np.float32), 250.0) for _ in range(90)]
+        model = NoveltyModel.fit(points[:50], prints[:50], (points[50:89], prints[50:89]))
+        hits += model.novelty(points[89], prints[89]).p_value <= 0.1
+    assert 0.1 * 300 - 16 <= hits <= 0.1 * 300 + 16
+
+
+def test_only_a_model_that_knows_patients_withholds_for_novelty(estimator: Estimator) -> None:
+    """The same ECG: plausible to every signal check, new to the model."""
+    near = replace(estimator.bundle.novelty, scores=np.zeros(99, dtype=np.float32))
+    record = simulated(1, 3).records[0]
+    for is_simulated in (True, False):
+        bundle = replace(estimator.bundle, novelty=near, policy=Policy.for_model(is_simulated=is_simulated))
+        answer = Estimator(bundle).estimate(record)
+        assert Flag.OUT_OF_DISTRIBUTION in answer.flags
+        assert answer.abstained is not is_simulated
+        assert (answer.potassium_mmol_l is None) is not is_simulated
+        assert answer.novelty is not None
+        assert answer.novelty.p_value == 0.01
+
+
+def test_a_bundle_cannot_turn_the_rule_about_novelty_round() -> None:
+    for is_simulated in (True, False):
+        saved = Policy.for_model(is_simulated=is_simulated).to_dict()
+        assert Policy.from_dict(saved, is_simulated=is_simulated) == Policy.for_model(is_simulated=is_simulated)
+        with pytest.raises(ValueError, match="OUT_OF_DISTRIBUTION must"):
+            Policy.from_dict(saved, is_simulated=not is_simulated)
+
+
+Change = Callable[[dict[str, NDArray[np.float32]]], dict[str, NDArray[np.float32]]]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda a: {k: v for k, v in a.items() if k != "correlation"}, r"missing \['correlation'\]"),
+        (lambda a: {**a, "patients": a["mean"]}, r"unknown \['patients'\]"),
+        (lambda a: {**a, "scores": a["scores"][::-1].copy()}, "ascending"),
+        (lambda a: {**a, "scale": a["scale"][:-1]}, "scale is not finite float32 of shape"),
+        (lambda a: {**a, "usual": 0 * a["usual"]}, "not above 0"),
+    ],
+)
+def test_a_malformed_novelty_part_is_refused(estimator: Estimator, change: Change, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        NoveltyModel.from_arrays(change(estimator.bundle.novelty.to_arrays()))
+
+
+def test_the_fingerprint_of_a_blank_lead_and_of_a_short_ecg() -> None:
+    """Blank leads are unknown; a recording that ends early looks like its beginning."""
+    signal = np.random.default_rng(1).normal(size=(8, 2500)).astype(np.float32)
+    blank = signal.copy()
+    blank[3] = 0
+    found = fingerprint(blank, 250.0)
+    assert (~found.known).sum() == 1 + 7
+    short = signal.copy()
+    short[:, 1250:] = 0
+    np.testing.assert_allclose(fingerprint(short, 250.0).values, fingerprint(signal[:, :1250], 250.0).values)
