@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 import ecg_ka
 from service import errors, examples
+from service.access.callers import Callers
+from service.access.guard import Guard, requires
 from service.middleware import BodyLimit, Envelope
-from service.routes import health, model, predict
+from service.monitoring.gauges import Gauges
+from service.monitoring.meter import Meter
+from service.routes import audit, batches, feedback, health, metrics, model, monitoring, predict, quality
+from service.routes.refusals import refusals
 from service.settings import Settings
 from service.state import Gate, State
+from service.storage import retention
+from service.storage.keys import Scope
+from service.storage.store import Store, open_store
 
 _LOG = logging.getLogger("service")
 
+_GUARDED = (
+    (Scope.PREDICT, (predict, quality, batches)),
+    (Scope.FEEDBACK, (feedback,)),
+    (Scope.ADMIN, (audit,)),
+    (None, (model, monitoring, metrics)),
+)
+"""Which key opens which routes; None: any key."""
+
+_BATCHES_AT_A_TIME = 2
 _DESCRIPTION = f"""Estimates serum potassium from the file of a 12-lead ECG, with what stands behind the number.
 
 **{ecg_ka.DISCLAIMER}**
@@ -36,11 +54,16 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.add_middleware(BodyLimit, max_bytes=settings.max_upload_bytes)
+    limits = {"/v1/batches": settings.batch_upload_bytes}
+    app.add_middleware(BodyLimit, max_bytes=settings.max_upload_bytes, max_bytes_of=limits)
     app.add_middleware(Envelope)  # added last, so outermost
     errors.register(app)
-    for route in (predict, model, health):
-        app.include_router(route.router)
+    app.include_router(health.router)
+    for scope, routes in _GUARDED:
+        for route in routes:
+            app.include_router(
+                route.router, dependencies=[Depends(requires(scope))], responses=refusals(401, 403, 429, 503)
+            )
     _show_example(app)
     return app
 
@@ -53,12 +76,35 @@ def _show_example(app: FastAPI) -> None:
 
 @asynccontextmanager
 async def _lifespan(settings: Settings) -> AsyncIterator[State]:
-    yield State(
-        settings=settings,
-        estimator=_load(settings),
-        uploads=Gate(settings.max_uploads, "uploads"),
-        estimates=Gate(settings.max_concurrent, "estimates"),
-    )
+    store = open_store(settings)
+    estimator = _load(settings)
+    cleaning = asyncio.create_task(_clean(store)) if store else None
+    try:
+        yield State(
+            settings=settings,
+            estimator=estimator,
+            uploads=Gate(settings.max_uploads, "uploads"),
+            estimates=Gate(settings.max_concurrent, "estimates"),
+            batches=Gate(_BATCHES_AT_A_TIME, "batches"),
+            store=store,
+            guard=Guard(settings, Callers(settings, store)),
+            meter=Meter(Gauges(store, estimator, settings.lease_s)),
+        )
+    finally:
+        if cleaning:
+            cleaning.cancel()
+        if store:
+            store.database.close()
+
+
+async def _clean(store: Store) -> None:
+    """Delete what is old, at the start and every hour."""
+    while True:
+        try:
+            await asyncio.to_thread(retention.purge, store)
+        except errors.StorageUnavailable:
+            _LOG.warning("nothing was deleted, storage unavailable")
+        await asyncio.sleep(retention.INTERVAL_S)
 
 
 def _load(settings: Settings) -> ecg_ka.Estimator | None:

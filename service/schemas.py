@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ecg_ka import BANDS_SENTENCE, Band, Category
 
 
-class PredictFields(BaseModel):
+class EcgFields(BaseModel):
     """What the caller may send beside the file. ``fs_hz``, ``units`` and ``leads`` are for files that do not say these
     themselves; another value than the file's own is refused."""
 
@@ -27,6 +27,10 @@ class PredictFields(BaseModel):
     def lead_names(self) -> tuple[str, ...] | None:
         """The lead names one by one."""
         return None if self.leads is None else tuple(name.strip() for name in self.leads.split(","))
+
+
+class PredictFields(EcgFields):
+    """What may stand beside the ECG of one estimate."""
 
 
 class _Out(BaseModel):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter
 
 import ecg_ka
+from service.keeping import TheKeeper
+from service.routes.forms import ONE_ECG, REPLAY_KEY, form_of
 from service.routes.refusals import refusals
 from service.schemas import EstimateOut, PredictFields
 from service.state import LoadedEstimator
@@ -15,26 +15,16 @@ from service.upload import ReceivedUpload
 router = APIRouter(prefix="/v1", tags=["estimate"])
 
 
-def _body() -> dict[str, Any]:
-    """The request body in the interface description; the route reads it itself, to bound it."""
-    schema = PredictFields.model_json_schema()
-    file = {
-        "description": "one file, the files of one ECG (such as .hea and .dat), or a zip of them",
-        "type": "array",
-        "minItems": 1,
-        "items": {"type": "string", "contentMediaType": "application/octet-stream"},
-    }
-    schema |= {"properties": {"file": file, **schema["properties"]}, "required": ["file"]}
-    return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
-
-
 @router.post(
     "/predict",
     responses=refusals(400, 408, 413, 415, 422, 503),
-    openapi_extra={"requestBody": _body()},
+    openapi_extra={**form_of(PredictFields, ONE_ECG), "parameters": [REPLAY_KEY]},
 )
-def predict(upload: ReceivedUpload, estimator: LoadedEstimator) -> EstimateOut:
-    """The estimate for one ECG, with its interval, region, flags and provenance."""
+def predict(upload: ReceivedUpload, estimator: LoadedEstimator, keeper: TheKeeper) -> EstimateOut:
+    """The estimate for one ECG, with its interval, region, flags and provenance. Where estimates are kept, the header
+    ``X-Estimate-ID`` names it for later feedback."""
     fields = upload.fields
     record = ecg_ka.read(upload.source, fs_hz=fields.fs_hz, units=fields.units, leads=fields.lead_names)
-    return EstimateOut.model_validate(estimator.estimate(record, level=fields.level).to_dict())
+    estimate = estimator.estimate(record, level=fields.level)
+    keeper.keep(upload, record, estimate)
+    return EstimateOut.model_validate(estimate.to_dict())
