@@ -22,7 +22,7 @@ def trail(store: OpenedStore, after: Annotated[int, Query(ge=0, le=2**31 - 1)] =
     """Whether the trail is whole from its first entry to its last, and up to 1000 entries after a number."""
     with store.database.read() as connection:
         verdict = audit.verify(connection, store.secret)
-        entries = list(islice(audit.entries(connection, after, _PAGE), _PAGE))
+        entries = list(islice(audit.entries(connection, after), _PAGE))
     shown = [AuditEntryOut.model_validate(asdict(entry)) for entry in entries]
     following = entries[-1].seq if len(entries) == _PAGE else None
     return AuditOut.model_validate(asdict(verdict) | {"entries": shown, "next": following})

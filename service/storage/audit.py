@@ -18,6 +18,8 @@ from sqlalchemy import Connection, insert, select, update
 
 from service.storage.tables import AUDIT, AUDIT_HEAD
 
+_PAGE = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Deed:
@@ -72,11 +74,15 @@ def append(connection: Connection, secret: bytes, deed: Deed) -> Entry:
     return entry
 
 
-def entries(connection: Connection, after: int = 0, limit: int | None = None) -> Iterator[Entry]:
-    """The entries in order."""
-    query = select(AUDIT).where(AUDIT.c.seq > after).order_by(AUDIT.c.seq).limit(limit)
-    for row in connection.execute(query, execution_options={"yield_per": 1000}).mappings():
-        yield Entry(**row)
+def entries(connection: Connection, after: int = 0) -> Iterator[Entry]:
+    """The entries in order, read page by page."""
+    while True:
+        query = select(AUDIT).where(AUDIT.c.seq > after).order_by(AUDIT.c.seq).limit(_PAGE)
+        rows = connection.execute(query).mappings().all()
+        yield from (Entry(**row) for row in rows)
+        if len(rows) < _PAGE:
+            return
+        after = rows[-1]["seq"]
 
 
 def verify(connection: Connection, secret: bytes, known: str | None = None) -> Verdict:
