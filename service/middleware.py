@@ -26,6 +26,7 @@ _SECURITY_HEADERS = {
 }
 """Of every answer that does not say otherwise itself, as a page has to."""
 
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -62,7 +63,7 @@ class Envelope:
         seconds = time.perf_counter() - started
         _log(scope, request_id, status, seconds)
         if "meter" in scope["state"]:
-            scope["state"]["meter"].count_request(scope["method"], _route(scope), status, seconds)
+            scope["state"]["meter"].count_request(_method(scope), _route(scope), status, seconds)
 
 
 class BodyLimit:
@@ -122,7 +123,7 @@ def _report(error: Exception, request_id: str) -> None:
 def _log(scope: Scope, request_id: str, status: int | None, seconds: float) -> None:
     data = {
         "request_id": request_id,
-        "method": scope["method"],
+        "method": _method(scope),
         "route": _route(scope),
         "status": status,
         "problem": scope.get("problem"),
@@ -131,6 +132,11 @@ def _log(scope: Scope, request_id: str, status: int | None, seconds: float) -> N
     caller = scope["state"].get("caller")
     data |= {"caller": caller.name if caller else None, "audit": scope["state"].get("audit_mark")}
     _LOG.info("request", extra={"data": data})
+
+
+def _method(scope: Scope) -> str:
+    """The method, if it is one: it may be any word."""
+    return scope["method"] if scope["method"] in _METHODS else "other"
 
 
 def _route(scope: Scope) -> str | None:

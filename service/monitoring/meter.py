@@ -27,9 +27,9 @@ class Meter:
         self._flags = Counter("ecg_ka_flags", "flags raised", ("flag",), registry=self._registry)
 
     def count_request(self, method: str, route: str | None, status: int | None, seconds: float) -> None:
-        """One request was answered; of a route that is not declared neither path nor method is told."""
+        """One request was answered; of a path that no route has nothing is told."""
         name = route or "none"
-        self._requests.labels(method if route else "any", name, str(status or 0)).inc()
+        self._requests.labels(method, name, str(status or 0)).inc()
         self._seconds.labels(name).observe(seconds)
 
     def count_estimate(self, estimate: Estimate) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from hmac import compare_digest
 
 from sqlalchemy import Connection, insert, select, update
 
@@ -45,7 +45,7 @@ class Key:
 
     def opens(self, token: str, at: datetime) -> bool:
         """Whether this token is that key and it is valid; takes the same time for every wrong token."""
-        is_same = hmac.compare_digest(digest(token), self.sha256)
+        is_same = compare_digest(digest(token), self.sha256)
         is_valid = self.revoked_at is None and (self.expires_at is None or at < self.expires_at)
         return is_same and is_valid
 
