@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 import uvicorn
 
@@ -15,7 +16,7 @@ from service.app import create_app
 from service.errors import StorageUnavailable
 from service.protocol import timed_headers
 from service.storage.keys import InvalidKey
-from service.storage.store import open_store
+from service.storage.store import NoStore, open_store
 
 Run = Callable[[settings.Settings, argparse.Namespace], int]
 _SHUTDOWN_S = 20
@@ -53,14 +54,14 @@ def _serve(chosen: settings.Settings, _: argparse.Namespace) -> int:
 
 
 def _refuse_open_bind(chosen: settings.Settings) -> None:
-    store = open_store(chosen)
     try:
+        store = open_store(chosen)
+    except NoStore:
+        store = None
+    with suppress(StorageUnavailable):  # whether there is a key is not known: until it is, the guard lets nobody in
         refuse_open_bind(chosen, Callers(chosen, store))
-    except StorageUnavailable:
-        pass  # whether there is a key is not known: until it is, the guard lets nobody in
-    finally:
-        if store is not None:
-            store.database.close()
+    if store is not None:
+        store.database.close()
 
 
 def _parser() -> argparse.ArgumentParser:

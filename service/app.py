@@ -22,7 +22,7 @@ from service.settings import Settings
 from service.state import Gate, State
 from service.storage import retention
 from service.storage.keys import Scope
-from service.storage.store import Store, open_store
+from service.storage.store import OFF, NoStore, Store, open_store
 
 _LOG = logging.getLogger("service")
 
@@ -76,7 +76,7 @@ def _show_example(app: FastAPI) -> None:
 
 @asynccontextmanager
 async def _lifespan(settings: Settings) -> AsyncIterator[State]:
-    store = open_store(settings)
+    store = _opened(settings)
     estimator = _load(settings)
     cleaning = asyncio.create_task(_clean(store)) if store else None
     try:
@@ -95,6 +95,15 @@ async def _lifespan(settings: Settings) -> AsyncIterator[State]:
             cleaning.cancel()
         if store:
             store.database.close()
+
+
+def _opened(settings: Settings) -> Store | None:
+    """The store, or None: then the log tells why, and what is off for it."""
+    try:
+        return open_store(settings)
+    except NoStore as error:
+        _LOG.warning("no storage", extra={"data": {"reason": str(error), "effect": OFF}})
+        return None
 
 
 async def _clean(store: Store) -> None:

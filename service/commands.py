@@ -15,7 +15,7 @@ from service import logs
 from service.batches.worker import Worker
 from service.settings import Settings, SettingsError
 from service.storage import audit, keys
-from service.storage.store import Act, Store, open_store
+from service.storage.store import Act, NoStore, Store, open_store
 
 _OPERATOR = Act("operator", "command")
 
@@ -114,7 +114,7 @@ def _show(token: str) -> int:
 
 
 def _store(settings: Settings) -> Store:
-    store = open_store(settings)
-    if store is None:
-        raise SettingsError("there is no storage; expected ECG_KA_DATA to name a folder that can be written")
-    return store
+    try:
+        return open_store(settings)
+    except NoStore as error:
+        raise SettingsError(f"{error}; expected a folder that can be written") from None

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from service.storage.store import FIRST_YEAR, LAST_YEAR
 
 
 class _Out(BaseModel):
@@ -39,6 +41,12 @@ class BatchSubmittedOut(_Out):
     ecgs: list[BatchEcgOut]
 
 
+def _in_our_time(time: datetime) -> datetime:
+    if not FIRST_YEAR <= time.year <= LAST_YEAR:
+        raise ValueError(f"not between {FIRST_YEAR} and {LAST_YEAR}")
+    return time
+
+
 class FeedbackIn(BaseModel):
     """A laboratory value that came after an estimate. ``haemolysed``: whether the laboratory reported haemolysis.
     ``patient`` is the caller's pseudonym of the patient, kept as a keyed hash that also holds the day; without it the
@@ -54,6 +62,7 @@ class FeedbackIn(BaseModel):
     collected_at: Annotated[
         datetime,
         Field(strict=False, description="when the blood was taken", examples=["2024-05-06T07:30:00+02:00"]),
+        AfterValidator(_in_our_time),
     ]
     haemolysed: bool
     patient: Annotated[str | None, Field(min_length=1, max_length=200, examples=["study-0042"])] = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from contextlib import suppress
@@ -16,6 +17,7 @@ from service.storage.keys import Scope
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Asymmetric ones alone: with HS256 a public key would do as the secret of a forger."""
 
+_SUBJECT = re.compile(r"[ -~]{1,190}")
 _SCOPE_PREFIX = "ecg-ka:"
 _LEEWAY_S = 30
 _REFETCH_S = 60.0  # an unknown key is looked for at the issuer at most so often, whoever names it
@@ -70,7 +72,8 @@ class Tokens:
             )
         except (jwt.PyJWTError, ValueError):
             return None
-        return f"oidc:{claims['sub']}"[:200], _scopes(claims)
+        subject = str(claims["sub"])
+        return (f"oidc:{subject}", _scopes(claims)) if _SUBJECT.fullmatch(subject) else None
 
     def _key(self, kid: str) -> jwt.PyJWK | None:
         with self._lock:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, insert, select
 
 from ecg_ka import EcgRecord, Estimate
 from service.storage.replays import once
-from service.storage.store import Act, Store, now
+from service.storage.store import FIRST_YEAR, LAST_YEAR, Act, Store, now
 from service.storage.tables import ECGS, ESTIMATES
 
 
@@ -128,6 +128,7 @@ def earliest(connection: Connection, model_sha256: str, limit: int) -> list[Row]
 
 def _instant(store: Store, text: str | None) -> datetime | None:
     try:
-        return store.instant(datetime.fromisoformat(text)) if text else None
-    except (ValueError, OverflowError):  # a file may state any time
+        stated = datetime.fromisoformat(text or "")
+    except ValueError:  # a file may state any time
         return None
+    return store.instant(stated) if FIRST_YEAR <= stated.year <= LAST_YEAR else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import secrets
 from collections.abc import Iterator
@@ -12,16 +11,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection
+from pydantic import SecretStr
+from sqlalchemy import URL, Connection
 
 from service.settings import Settings, SettingsError
 from service.storage import audit
 from service.storage.database import Database, postgresql_url, sqlite_url
 from service.storage.spool import Spool
 
-_LOG = logging.getLogger("service")
 _SECRET_BYTES = 32
+FIRST_YEAR, LAST_YEAR = 1900, 2200  # of what happens to patients; every database has room for them
 OFF = "nothing is kept; batches, feedback and monitoring are off, estimates are not"
+
+
+class NoStore(Exception):
+    """Nothing can be kept; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,30 +69,23 @@ class Store:
         return (time if time.tzinfo else time.replace(tzinfo=self.zone)).astimezone(UTC)
 
 
-def open_store(settings: Settings) -> Store | None:
-    """The store of these settings, or None when they name no folder or one that cannot be written: the log says so.
-
-    The database itself is first reached when it is first used.
+def open_store(settings: Settings) -> Store:
+    """The store of these settings; the database itself is first reached when it is first used.
 
     Raises:
-        SettingsError: PostgreSQL is set and the folder, which is then meant to be there, cannot be written.
+        NoStore: they name no folder, or one that cannot be written.
+        SettingsError: so it is although they name PostgreSQL, which is then meant to be there; or its address is none.
     """
     if settings.data is None:
-        _LOG.warning("no storage", extra={"data": {"reason": "ECG_KA_DATA is not set", "effect": OFF}})
-        return None
+        raise NoStore("ECG_KA_DATA is not set")
     try:
         secret = _prepared(settings.data)
-        url = (
-            postgresql_url(settings.database.get_secret_value())
-            if settings.database
-            else sqlite_url(settings.data / "ecg_ka.sqlite3")
-        )
+        url = _url(settings.data, settings.database)
     except OSError as error:
         reason = f"ECG_KA_DATA, {settings.data}, cannot be written: {error.strerror}"
         if settings.database is not None:
             raise SettingsError(f"{reason}; expected a folder for the spool and the secret") from None
-        _LOG.error("no storage", extra={"data": {"reason": reason, "effect": OFF}})
-        return None
+        raise NoStore(reason) from None
     return Store(
         database=Database(url),
         spool=Spool(settings.data / "spool"),
@@ -97,6 +94,10 @@ def open_store(settings: Settings) -> Store | None:
         retention_days=settings.retention_days,
         keeps_ecg=settings.store_ecg,
     )
+
+
+def _url(folder: Path, postgresql: SecretStr | None) -> URL:
+    return postgresql_url(postgresql.get_secret_value()) if postgresql else sqlite_url(folder / "ecg_ka.sqlite3")
 
 
 def now() -> datetime:

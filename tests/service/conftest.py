@@ -203,7 +203,6 @@ def kept(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
 def store(kept: dict[str, Any]) -> Iterator[Store]:
     """An empty storage of each kind."""
     opened = open_store(Settings(**kept))
-    assert opened is not None
     yield opened
     opened.database.close()
 

@@ -211,7 +211,6 @@ def test_workers_killed_at_any_moment_lose_nothing_and_do_nothing_twice(
     kept: dict[str, Any], tmp_path: Path, bundle_folder: Path, dicom_bytes: bytes
 ) -> None:
     store = open_store(Settings(**kept))
-    assert store is not None
     n_ecgs = 24
     batches.submit(store, ACT, {}, [dicom_bytes] * n_ecgs, "")
     settings = {**kept, "bundle": bundle_folder, "lease_s": 2}
@@ -242,7 +241,6 @@ def test_an_api_killed_at_any_moment_keeps_whole_batches_or_none(
     dicom_bytes: bytes,
 ) -> None:
     store = open_store(Settings(**kept))
-    assert store is not None
     accepted: set[str] = set()
     n_ecgs = 8
 

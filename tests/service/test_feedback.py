@@ -102,6 +102,10 @@ UNSOUND: tuple[dict[str, Any], ...] = (
     {"haemolysed": None},
     {"haemolysed": "no"},
     {"patient": ""},
+    {"patient": "\ud800"},
+    {"collected_at": "0001-01-01T00:00:00+10:00"},
+    {"collected_at": "9999-12-31T23:59:59-10:00"},
+    {"collected_at": 1e30},
     {"estimate_id": "x"},
     {"name": "Mustermann"},
 )
