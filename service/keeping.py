@@ -36,8 +36,7 @@ class Keeper:
         fingerprint = upload.fingerprint if self._act.replay_id else ""
         sent = estimates.Sent(fingerprint, upload.content if store.keeps_ecg else b"")
         row = estimates.row_of(store, record, estimate)
-        self._request.state["estimate_id"], mark = estimates.keep(store, self._act, row, sent)
-        self._request.state["audit_mark"] = mark
+        self._request.state["estimate_id"] = estimates.keep(store, self._act, row, sent)
 
 
 async def the_keeper(request: Request, act: TheAct) -> Keeper:

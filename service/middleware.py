@@ -130,7 +130,7 @@ def _log(scope: Scope, request_id: str, status: int | None, seconds: float) -> N
         "duration_ms": round(1000 * seconds, 1),
     }
     caller = scope["state"].get("caller")
-    data |= {"caller": caller.name if caller else None, "audit": scope["state"].get("audit_mark")}
+    data["caller"] = caller.name if caller else None
     _LOG.info("request", extra={"data": data})
 
 

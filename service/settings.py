@@ -177,7 +177,7 @@ def from_environment() -> Settings:
     try:
         return Settings.model_validate({known[name.upper()]: value for name, value in given.items() if value})
     except ValidationError as error:
-        faults = (f"{PREFIX}{''.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors())
+        faults = (f"{PREFIX}{str((*fault['loc'], '*')[0]).upper()}: {fault['msg']}" for fault in error.errors())
         raise SettingsError(f"{'; '.join(faults)}. See python -m service --help") from None
 
 

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 
 from service.errors import InvalidRequest, MalformedBody
@@ -83,7 +84,7 @@ async def receive_batch(request: Request, _: OpenedStore) -> AsyncIterator[Submi
     with request.state["batches"].entered():
         form = await parse_form(request, _FILES_PER_ECG * settings.max_batch_ecgs)
         try:
-            yield _submission(settings, await _sent(form), fields_of(form, EcgFields))
+            yield await run_in_threadpool(_submission, settings, await _sent(form), fields_of(form, EcgFields))
         finally:
             await form.close()
 

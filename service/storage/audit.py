@@ -2,7 +2,7 @@
 
 Each entry's hash is HMAC-SHA-256 over the entry and the hash before it, with a key that is not in the database: whoever
 can write the database alone cannot make a chain that fits. What a chain cannot show is a cut at its end; for that the
-log of every request carries the newest hash, and :func:`verify` takes one to look for.
+log gets the hash of every entry, and :func:`verify` takes one to look for.
 """
 
 from __future__ import annotations

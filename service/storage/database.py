@@ -13,7 +13,7 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from service.errors import StorageUnavailable
@@ -22,7 +22,7 @@ from service.settings import SettingsError
 _LOG = logging.getLogger("service")
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0xEC6CA  # any fixed number: programs that start together migrate one after the other
-_GONE = (OperationalError, InterfaceError, PoolTimeout)
+_GONE = (OperationalError, InterfaceError, InternalError, PoolTimeout)
 _POSTGRESQL = {
     "connect_timeout": 3,
     "tcp_user_timeout": 10_000,  # ms; a machine that vanished is noticed
@@ -79,13 +79,12 @@ class Database:
         Raises:
             StorageUnavailable: as for :meth:`write`.
         """
-        with self._guarded(), self._engine.connect() as connection:
-            alone = connection.execution_options(isolation_level="AUTOCOMMIT", reads_only=True)
-            if self.is_sqlite:  # secure_delete has zeroed the pages; the log still has the old ones
-                alone.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-            else:
-                for table in tables:
-                    alone.exec_driver_sql(f"VACUUM {table}")
+        # secure_delete has zeroed the pages of SQLite; its log still has the old ones
+        statements = ["PRAGMA wal_checkpoint(TRUNCATE)"] if self.is_sqlite else [f"VACUUM {table}" for table in tables]
+        outside = {"unbegun": True} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
+        with self._guarded(), self._engine.connect().execution_options(**outside) as connection:
+            for statement in statements:
+                connection.exec_driver_sql(statement)
 
     def close(self) -> None:
         """Give every connection back."""
@@ -163,11 +162,11 @@ def _set_up_sqlite(connection: Any, _: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
+    options = connection.get_execution_options()
+    if options.get("unbegun"):
         return
     # A reader that becomes a writer midway would fail against another writer; whoever will write says so at once.
-    reads_only = connection.get_execution_options().get("reads_only", False)
-    connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
+    connection.exec_driver_sql("BEGIN" if options.get("reads_only") else "BEGIN IMMEDIATE")
 
 
 def _code(error: Exception) -> str | None:

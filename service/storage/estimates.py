@@ -77,24 +77,23 @@ class Sent:
     content: bytes
 
 
-def keep(store: Store, act: Act, row: Row, sent: Sent) -> tuple[str, str | None]:
-    """Keep one estimate; its id, and the mark of its entry in the audit trail when it was not kept before.
+def keep(store: Store, act: Act, row: Row, sent: Sent) -> str:
+    """Keep one estimate; its id.
 
     Raises:
         IdempotencyMismatch: the key of this request came before with another one.
         StorageUnavailable: nothing was kept.
     """
-    marks: list[str] = []
     with store.act() as connection:
 
         def make() -> str:
             made = add(connection, act, row, "predict")
             if store.keeps_ecg:
                 add_ecg(connection, made, sent.content)
-            marks.append(store.record(connection, act, "estimate.create", made).mark)
+            store.record(connection, act, "estimate.create", made)
             return made
 
-        return once(connection, act, sent.fingerprint, make), marks[0] if marks else None
+        return once(connection, act, sent.fingerprint, make)
 
 
 def add(connection: Connection, act: Act, row: Row, source: str) -> str:

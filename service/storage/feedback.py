@@ -84,7 +84,7 @@ def keep(store: Store, act: Act, value: Value, fingerprint: str) -> Kept:
 
 def pairs(connection: Connection, model_sha256: str, since: datetime) -> list[Pair]:
     """The pairs that count, of a model and with an estimate since then."""
-    columns = [ESTIMATES.c[name] for name in Pair.__dataclass_fields__ if name in ESTIMATES.c][1:]
+    columns = [ESTIMATES.c[name] for name in ("lower_mmol_l", "upper_mmol_l", "level", "p_at_least_5_5", "p_below_3_5")]
     query = (
         select(FEEDBACK.c.potassium_mmol_l, ESTIMATES.c.potassium_mmol_l.label("estimate_mmol_l"), *columns)
         .join(ESTIMATES, ESTIMATES.c.id == FEEDBACK.c.estimate_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from service.storage.database import Database, postgresql_url, sqlite_url
 from service.storage.spool import Spool
 
 _SECRET_BYTES = 32
+_MARK = "audit_mark"
+_LOG = logging.getLogger("service")
 FIRST_YEAR, LAST_YEAR = 1900, 2200  # of what happens to patients; every database has room for them
 OFF = "nothing is kept; batches, feedback and monitoring are off, estimates are not"
 
@@ -58,11 +61,18 @@ class Store:
         """
         with self.database.write() as connection:
             audit.lock(connection)
+            connection.info.pop(_MARK, None)
             yield connection
+            mark = connection.info.pop(_MARK, None)
+        if mark is not None:
+            _LOG.info("audit", extra={"data": {"audit": mark}})
 
     def record(self, connection: Connection, act: Act, action: str, thing: str) -> audit.Entry:
-        """Write that something was done into the audit trail, inside the transaction that does it."""
-        return audit.append(connection, self.secret, audit.Deed(act.actor, action, thing, act.request_id))
+        """Write that something was done into the audit trail, inside the transaction that does it; the log gets the
+        mark of the entry once it is committed."""
+        entry = audit.append(connection, self.secret, audit.Deed(act.actor, action, thing, act.request_id))
+        connection.info[_MARK] = entry.mark
+        return entry
 
     def instant(self, time: datetime) -> datetime:
         """A time with its zone: that of the settings where it names none."""

@@ -61,7 +61,16 @@ class Postgres:
         if os.geteuid() == 0:
             for path in (self.folder, self.folder / "password"):
                 shutil.chown(path, _USER, _USER)
-        command = [self.programs / "initdb", "-D", self.folder / "data", "-U", "ecg", "-A", "scram-sha-256", "-N"]
+        command: list[str | Path] = [
+            self.programs / "initdb",
+            "-D",
+            self.folder / "data",
+            "-U",
+            "ecg",
+            "-A",
+            "scram-sha-256",
+            "-N",
+        ]
         command += ["--pwfile", self.folder / "password", "-E", "UTF8", "--locale", "C"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=self.folder, **_as_user())
 

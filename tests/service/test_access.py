@@ -303,7 +303,7 @@ def test_a_token_of_the_issuer_opens_what_its_scopes_say(oidc: TestClient, signi
         lambda key: jwt.encode(claims(), key, "RS256", headers={"kid": "k2"}),
         lambda key: jwt.encode(claims(), key, "RS256"),
         lambda key: jwt.encode(claims(), key, "RS512", headers={"kid": "k1"}),
-        lambda key: jwt.encode(claims(), None, "none", headers={"kid": "k1"}),
+        lambda key: jwt.encode(claims(), "", "none", headers={"kid": "k1"}),
         lambda key: jwt.encode(claims(), "k" * 64, "HS256", headers={"kid": "k1"}),
         lambda key: jwt.encode(claims(), ec.generate_private_key(ec.SECP256R1()), "ES256", headers={"kid": "k1"}),
         lambda key: jwt.encode(

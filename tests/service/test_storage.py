@@ -12,6 +12,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from fastapi.testclient import TestClient
+from pydantic import SecretStr
 from sqlalchemy import delete, func, select, update
 
 from service.app import create_app
@@ -185,16 +186,16 @@ def test_without_a_folder_estimates_are_given_and_the_rest_says_why_not(
 def test_postgresql_without_a_folder_that_can_be_written_does_not_start(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SettingsError, match="ECG_KA_DATA"):
-        open_store(Settings(data=tmp_path / "file" / "x", database="postgresql://a:secret@127.0.0.1/b"))
+        open_store(Settings(data=tmp_path / "file" / "x", database=SecretStr("postgresql://a:secret@127.0.0.1/b")))
     with pytest.raises(SettingsError, match="PostgreSQL") as error:
-        open_store(Settings(data=tmp_path, database="mysql://a:secret@127.0.0.1/b"))
+        open_store(Settings(data=tmp_path, database=SecretStr("mysql://a:secret@127.0.0.1/b")))
     assert "secret" not in str(error.value)
 
 
 def test_a_database_that_is_gone_is_said_and_comes_back(
     tmp_path: Path, bundle_folder: Path, dicom_bytes: bytes, postgres: Postgres
 ) -> None:
-    settings = Settings(bundle=bundle_folder, data=tmp_path, database=postgres.new_database())
+    settings = Settings(bundle=bundle_folder, data=tmp_path, database=SecretStr(postgres.new_database()))
     postgres.kill()
     try:
         with TestClient(create_app(settings)) as client:
