@@ -26,7 +26,7 @@ from service.settings import Settings
 from service.state import OpenedStore
 from service.upload import fields_of, parse_form, refuse_other_requests
 
-_ZIP = b"PK\x03\x04"
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _FILES_PER_ECG = 4
 _MAX_EXPANSION = 10  # unpacked bytes beside the largest body
 _ENCRYPTED = 0x1

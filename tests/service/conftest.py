@@ -125,9 +125,8 @@ def program(folder: Path, *arguments: str, **settings: object) -> subprocess.Pop
     """``python -m service`` with these arguments and settings, as a process of its own."""
     command = [sys.executable, "-m", "service", *arguments]
     with (folder / "service.log").open("ab") as stderr:
-        return subprocess.Popen(
-            command, cwd=ROOT, env=environment(folder, **settings), stdout=subprocess.PIPE, stderr=stderr
-        )
+        env = environment(folder, **settings)
+        return subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=stderr)
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from sqlalchemy import func, select, update
 
 import ecg_ka
+from service.batches import rows
 from service.batches.worker import Worker
 from service.settings import Settings
 from service.storage import audit, batches
@@ -76,10 +77,10 @@ def test_results_are_the_answers_of_predict_in_the_order_sent(
     expected = keeping.post("/v1/predict", files=files(dicom_bytes), data={"level": "0.8"}).json()
     assert {**lines[0]["estimate"], "timing_ms": 0} == {**expected, "timing_ms": 0}
     assert (lines[1]["estimate"], lines[1]["problem"]["type"]) == (None, "urn:ecg-ka:error:unknown-format")
-    rows = list(csv.DictReader(io.StringIO(keeping.get(f"{address}/results.csv").text)))
-    assert float(rows[0]["potassium_mmol_l"]) == expected["potassium_mmol_l"]
-    assert rows[1]["problem"] == "urn:ecg-ka:error:unknown-format"
-    assert rows[2]["estimate_id"] == lines[2]["estimate_id"]
+    lines_of_csv = list(csv.DictReader(io.StringIO(keeping.get(f"{address}/results.csv").text)))
+    assert float(lines_of_csv[0]["potassium_mmol_l"]) == expected["potassium_mmol_l"]
+    assert lines_of_csv[1]["problem"] == "urn:ecg-ka:error:unknown-format"
+    assert lines_of_csv[2]["estimate_id"] == lines[2]["estimate_id"]
     assert list(store.spool.root.iterdir()) == []
 
 
@@ -204,7 +205,7 @@ def check_nothing_lost_or_twice(store: Store, n_ecgs: int) -> None:
 
 def end(process: subprocess.Popen[bytes], number: int) -> None:
     process.send_signal(number)
-    process.communicate(timeout=60)
+    process.wait(timeout=60)
 
 
 def test_workers_killed_at_any_moment_lose_nothing_and_do_nothing_twice(
@@ -286,7 +287,5 @@ def test_a_worker_says_that_it_lives_and_ends_when_told(tmp_path: Path, bundle_f
 
 
 def test_a_spreadsheet_takes_no_cell_for_a_formula() -> None:
-    from service.batches.rows import as_csv
-
     result = {"position": 0, "status": 415, "estimate_id": None, "answer": {"type": "=cmd|' /C calc'!A0"}}
-    assert list(as_csv([result]))[1].endswith(",'=cmd|' /C calc'!A0\r\n")
+    assert list(rows.as_csv([result]))[1].endswith(",'=cmd|' /C calc'!A0\r\n")
