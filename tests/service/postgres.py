@@ -78,9 +78,10 @@ class Postgres:
         options = ("listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=60", "fsync=off")
         command = [str(self.programs / "postgres"), "-D", str(self.folder / "data"), "-p", str(self.port)]
         command += [part for option in options for part in ("-c", option)]
-        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=self.folder, **_as_user())
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
+            if self.process is None or self.process.poll() is not None:  # children of a killed one still lived
+                self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=self.folder, **_as_user())
             try:
                 psycopg.connect(self.address("postgres")).close()
             except psycopg.OperationalError:

@@ -88,6 +88,13 @@ def test_a_bomb_is_refused_and_leaves_nothing(keeper: TestClient, tmp_path: Path
     assert list((tmp_path / "data" / "spool").iterdir()) == []
 
 
+def test_a_batch_of_too_many_ecgs_is_refused(tmp_path: Path, bundle_folder: Path) -> None:
+    with TestClient(create_app(Settings(bundle=bundle_folder, data=tmp_path, max_batch_ecgs=2))) as client:
+        for n_ecgs, status in ((2, 202), (3, 422)):
+            archive = zipped({f"{number}.bin": b"x" for number in range(n_ecgs)})
+            assert client.post("/v1/batches", files={"file": ("a.zip", archive)}).status_code == status
+
+
 def _lying(archive: bytes) -> bytes:
     at = archive.rindex(b"PK\x01\x02")
     return archive[: at + 24] + struct.pack("<I", 10) + archive[at + 28 :]

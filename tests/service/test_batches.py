@@ -11,7 +11,9 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +27,13 @@ from sqlalchemy import func, select, update
 import ecg_ka
 from service.batches import rows
 from service.batches.worker import Worker
+from service.errors import StorageUnavailable
 from service.settings import Settings
 from service.storage import audit, batches
 from service.storage.store import Act, Store, now, open_store
 from service.storage.tables import AUDIT, BATCHES, ESTIMATES, ITEMS
 from tests.service.conftest import program, running
+from tests.service.postgres import Postgres
 
 ACT = Act("somebody", "r1")
 
@@ -203,6 +207,20 @@ def check_nothing_lost_or_twice(store: Store, n_ecgs: int) -> None:
     assert list(store.spool.root.iterdir()) == []
 
 
+def wait_for(happens: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        with suppress(StorageUnavailable):
+            if happens():
+                return
+        time.sleep(0.02)
+    pytest.fail("it did not happen within 120 s")
+
+
+def _has_gone_on(store: Store, n_done: int) -> bool:
+    return count(store, ITEMS.c.state == "done") > n_done
+
+
 def end(process: subprocess.Popen[bytes], number: int) -> None:
     process.send_signal(number)
     process.wait(timeout=60)
@@ -219,17 +237,30 @@ def test_workers_killed_at_any_moment_lose_nothing_and_do_nothing_twice(
     for _ in range(3):
         n_done = count(store, ITEMS.c.state == "done")
         doomed = program(tmp_path, "worker", **settings)
-        deadline = time.monotonic() + 60
-        while count(store, ITEMS.c.state == "done") == n_done and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wait_for(partial(_has_gone_on, store, n_done))
         time.sleep(float(rng.uniform(0, 0.1)))
         end(doomed, signal.SIGKILL)
     last = program(tmp_path, "worker", **settings)
-    deadline = time.monotonic() + 120
-    while count(store, ITEMS.c.state == "done") < n_ecgs and time.monotonic() < deadline:
-        time.sleep(0.1)
+    wait_for(lambda: count(store, ITEMS.c.state == "done") == n_ecgs)
     end(last, signal.SIGTERM)
     assert last.returncode == 0
+    check_nothing_lost_or_twice(store, n_ecgs)
+    store.database.close()
+
+
+def test_a_database_killed_while_workers_work_loses_nothing(
+    postgres: Postgres, tmp_path: Path, bundle_folder: Path, dicom_bytes: bytes
+) -> None:
+    kept: dict[str, Any] = {"data": tmp_path / "data", "database": postgres.new_database()}
+    store = open_store(Settings(**kept))
+    n_ecgs = 12
+    batches.submit(store, ACT, {}, [dicom_bytes] * n_ecgs, "")
+    worker = program(tmp_path, "worker", **kept, bundle=bundle_folder, lease_s=2)
+    wait_for(lambda: count(store, ITEMS.c.state == "done") > 0)
+    postgres.kill()
+    postgres.start()
+    wait_for(lambda: count(store, ITEMS.c.state == "done") == n_ecgs)
+    end(worker, signal.SIGTERM)
     check_nothing_lost_or_twice(store, n_ecgs)
     store.database.close()
 
@@ -276,10 +307,7 @@ def test_a_worker_says_that_it_lives_and_ends_when_told(tmp_path: Path, bundle_f
     settings = {"data": tmp_path / "data", "bundle": bundle_folder}
     worker = program(tmp_path, "worker", **settings)
     with running(tmp_path, **settings) as server:
-        deadline = time.monotonic() + 60
-        while "ecg_ka_batch_workers 1.0" not in server.client.get("/metrics").text and time.monotonic() < deadline:
-            time.sleep(0.2)
-        assert "ecg_ka_batch_workers 1.0" in server.client.get("/metrics").text
+        wait_for(lambda: "ecg_ka_batch_workers 1.0" in server.client.get("/metrics").text)
         end(worker, signal.SIGTERM)
         assert worker.returncode == 0
         assert "ecg_ka_batch_workers 0.0" in server.client.get("/metrics").text
