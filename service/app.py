@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from fastapi import Depends, FastAPI
 
@@ -78,7 +78,8 @@ def _show_example(app: FastAPI) -> None:
 async def _lifespan(settings: Settings) -> AsyncIterator[State]:
     store = _opened(settings)
     estimator = _load(settings)
-    cleaning = asyncio.create_task(_clean(store)) if store else None
+    stop = asyncio.Event()
+    cleaning = asyncio.create_task(_clean(store, stop)) if store else None
     try:
         yield State(
             settings=settings,
@@ -91,8 +92,9 @@ async def _lifespan(settings: Settings) -> AsyncIterator[State]:
             meter=Meter(Gauges(store, estimator, settings.lease_s)),
         )
     finally:
+        stop.set()
         if cleaning:
-            cleaning.cancel()
+            await cleaning
         if store:
             store.database.close()
 
@@ -106,14 +108,16 @@ def _opened(settings: Settings) -> Store | None:
         return None
 
 
-async def _clean(store: Store) -> None:
+async def _clean(store: Store, stop: asyncio.Event) -> None:
     """Delete what is old, at the start and every hour."""
-    while True:
+    while not stop.is_set():
         try:
             await asyncio.to_thread(retention.purge, store)
         except errors.StorageUnavailable:
             _LOG.warning("nothing was deleted, storage unavailable")
-        await asyncio.sleep(retention.INTERVAL_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(retention.INTERVAL_S):
+                await stop.wait()
 
 
 def _load(settings: Settings) -> ecg_ka.Estimator | None:

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import wasserstein_distance
 
 from ecg_ka import Estimator
 from service.kept_schemas import AccuracyOut, DriftOut, MonitoringOut, PredictionsOut, ReliabilityOut
@@ -72,7 +71,7 @@ def _predictions(rows: Sequence[Row], estimator: Estimator) -> PredictionsOut:
     density = estimator.bundle.density
     labels = _BIN_MMOL_L * (density.first_bin + np.arange(density.counts.size))
     quantiles = np.percentile(values, _QUANTILES) if values else ()
-    distance = float(wasserstein_distance(values, labels, v_weights=density.counts)) if values else None
+    distance = _distance(np.asarray(values), labels, density.counts) if values else None
     return PredictionsOut(
         n=len(values),
         mean_mmol_l=_mean(values),
@@ -85,7 +84,8 @@ def _predictions(rows: Sequence[Row], estimator: Estimator) -> PredictionsOut:
 def _drift(feature: str, first: Sequence[Row], rows: Sequence[Row]) -> DriftOut:
     reference, recent = _feature(feature, first), _feature(feature, rows)
     spread = float(reference.std()) if reference.size else 0.0
-    distance = float(wasserstein_distance(reference, recent)) if reference.size and recent.size else None
+    is_known = reference.size and recent.size
+    distance = _distance(reference, recent, np.ones(recent.size)) if is_known else None
     return DriftOut(
         feature=feature,
         n_reference=reference.size,
@@ -127,6 +127,16 @@ def _reliability(comparator: str, threshold_mmol_l: float, pairs: Sequence[Pair]
         observed=_mean([happened for _, happened in known]),
         brier=_mean([(p - happened) ** 2 for p, happened in known]),
     )
+
+
+def _distance(values: Floats, others: Floats, weights: NDArray[np.number[Any]]) -> float:
+    """Wasserstein-1 between the values and the weighted others: the area between their cumulative distributions."""
+    points = np.sort(np.concatenate((values, others)))
+    order = np.argsort(others)
+    share = np.concatenate(([0.0], np.cumsum(weights[order]) / np.sum(weights)))
+    below = np.searchsorted(np.sort(values), points[:-1], side="right") / values.size
+    others_below = share[np.searchsorted(others[order], points[:-1], side="right")]
+    return float(np.sum(np.abs(below - others_below) * np.diff(points)))
 
 
 def _mean(values: Any) -> float | None:

@@ -13,14 +13,21 @@ MANY_ECGS = "files of many ECGs, or zips of them; .hea and .dat of one name are 
 def form_of(fields: type[BaseModel], file: str) -> dict[str, Any]:
     """The request body of an upload."""
     schema = fields.model_json_schema()
+    named = schema.pop("$defs", {})  # a reference to them would be looked for at the root of the whole description
+    known = {name: _inlined(field, named) for name, field in schema["properties"].items()}
     files = {
         "description": file,
         "type": "array",
         "minItems": 1,
         "items": {"type": "string", "contentMediaType": "application/octet-stream"},
     }
-    schema |= {"properties": {"file": files, **schema["properties"]}, "required": ["file"]}
+    schema |= {"properties": {"file": files, **known}, "required": ["file"]}
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+
+
+def _inlined(field: dict[str, Any], named: dict[str, Any]) -> dict[str, Any]:
+    reference = field.pop("$ref", None)
+    return {**named[reference.rpartition("/")[2]], **field} if reference else field
 
 
 REPLAY_KEY: dict[str, Any] = {

@@ -149,7 +149,7 @@ def running(folder: Path, **settings: object) -> Iterator[Server]:
 
 
 def _wait_until_ready(client: httpx2.Client, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 150
     while time.monotonic() < deadline and process.poll() is None:
         try:
             if client.get("/readyz").status_code == 200:
