@@ -52,7 +52,7 @@ class FeedbackIn(BaseModel):
     ``patient`` is the caller's pseudonym of the patient, kept as a keyed hash that also holds the day; without it the
     value is kept and not counted."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)  # of JSON: times are texts there
 
     estimate_id: Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="X-Estimate-ID of the estimate")]
     potassium: Annotated[float, Field(ge=0.5, le=15, allow_inf_nan=False, description="the value", examples=[5.9])]
@@ -61,7 +61,7 @@ class FeedbackIn(BaseModel):
     ]
     collected_at: Annotated[
         datetime,
-        Field(strict=False, description="when the blood was taken", examples=["2024-05-06T07:30:00+02:00"]),
+        Field(description="when the blood was taken", examples=["2024-05-06T07:30:00+02:00"]),
         AfterValidator(_in_our_time),
     ]
     haemolysed: bool

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from service.access.guard import TheAct
+from service.json_body import json_body
 from service.kept_schemas import FeedbackIn, FeedbackOut
 from service.packing import fingerprint_of
-from service.routes.forms import REPLAY_KEY
+from service.routes.forms import REPLAY_KEY, json_of
 from service.routes.refusals import refusals
 from service.state import OpenedStore
 from service.storage import feedback
@@ -20,10 +22,10 @@ router = APIRouter(prefix="/v1", tags=["monitoring"])
 @router.post(
     "/feedback",
     status_code=201,
-    responses=refusals(404, 413, 422, 501, 503),
-    openapi_extra={"parameters": [REPLAY_KEY]},
+    responses=refusals(404, 408, 413, 415, 422, 501, 503),
+    openapi_extra={**json_of(FeedbackIn), "parameters": [REPLAY_KEY]},
 )
-def add(value: FeedbackIn, store: OpenedStore, act: TheAct) -> FeedbackOut:
+def add(value: Annotated[FeedbackIn, Depends(json_body(FeedbackIn))], store: OpenedStore, act: TheAct) -> FeedbackOut:
     """Keep the laboratory value beside its estimate. Counted are values of blood taken within 60 minutes of the ECG,
     not haemolysed, the first of a patient on a day."""
     kept = feedback.keep(
