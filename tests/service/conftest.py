@@ -44,6 +44,12 @@ class Server:
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
 
+@pytest.fixture(autouse=True)
+def _only_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the tests are told in the style of a setting is none to the service."""
+    monkeypatch.delenv("ECG_KA_REQUIRE", raising=False)
+
+
 @pytest.fixture(scope="session")
 def bundle_folder() -> Path:
     """The shipped bundle, or the one that the environment names."""
@@ -117,7 +123,8 @@ def environment(folder: Path, **settings: object) -> dict[str, str]:
     """The variables of a process with these settings; nothing of the machine's own."""
     chosen = {f"ECG_KA_{name.upper()}": str(value) for name, value in settings.items()}
     (folder / "home").mkdir(exist_ok=True)
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("CI", "ORT_", "XDG_"))}
+    left_out = ("CI", "ORT_", "XDG_", "ECG_KA_REQUIRE")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
     return {**inherited, "HOME": str(folder / "home"), **chosen}
 
 
