@@ -71,7 +71,7 @@ def _predictions(rows: Sequence[Row], estimator: Estimator) -> PredictionsOut:
     density = estimator.bundle.density
     labels = _BIN_MMOL_L * (density.first_bin + np.arange(density.counts.size))
     quantiles = np.percentile(values, _QUANTILES) if values else ()
-    distance = _distance(np.asarray(values), labels, density.counts) if values else None
+    distance = _distance(np.asarray(values, dtype=np.float64), labels, density.counts) if values else None
     return PredictionsOut(
         n=len(values),
         mean_mmol_l=_mean(values),
