@@ -69,7 +69,7 @@ def _flag_rates(rows: Sequence[Row]) -> dict[str, float]:
 def _predictions(rows: Sequence[Row], estimator: Estimator) -> PredictionsOut:
     values = [row.potassium_mmol_l for row in rows if row.potassium_mmol_l is not None]
     density = estimator.bundle.density
-    labels = _BIN_MMOL_L * (density.first_bin + np.arange(density.counts.size))
+    labels = _BIN_MMOL_L * (density.first_bin + np.arange(density.counts.size, dtype=np.float64))
     quantiles = np.percentile(values, _QUANTILES) if values else ()
     distance = _distance(np.asarray(values, dtype=np.float64), labels, density.counts) if values else None
     return PredictionsOut(
