@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +25,7 @@ _LOG = logging.getLogger("service")
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0xEC6CA  # any fixed number: programs that start together migrate one after the other
 _GONE = (OperationalError, InterfaceError, InternalError, PoolTimeout)
+_SQLITE_WAIT_S = 10
 _POSTGRESQL = {
     "connect_timeout": 3,
     "tcp_user_timeout": 10_000,  # ms; a machine that vanished is noticed
@@ -149,7 +152,7 @@ def postgresql_url(given: str) -> URL:
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
         return create_engine(url, pool_pre_ping=True, pool_size=10, hide_parameters=True, connect_args=_POSTGRESQL)
-    engine = create_engine(url, pool_size=10, hide_parameters=True, connect_args={"timeout": 10})
+    engine = create_engine(url, pool_size=10, hide_parameters=True, connect_args={"timeout": _SQLITE_WAIT_S})
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -157,8 +160,23 @@ def _engine(url: URL) -> Engine:
 
 def _set_up_sqlite(connection: Any, _: object) -> None:
     connection.isolation_level = None  # transactions begin where SQLAlchemy says, tables are made inside them
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "secure_delete=ON"):
+    _write_ahead(connection)
+    for pragma in ("synchronous=NORMAL", "foreign_keys=ON", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _write_ahead(connection: Any) -> None:
+    """Have SQLite write ahead. For this lock alone it does not wait: at the first start several programs may ask."""
+    deadline = time.monotonic() + _SQLITE_WAIT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:
