@@ -11,7 +11,7 @@ from fastapi import FastAPI
 import ecg_ka
 from service import errors, examples
 from service.middleware import BodyLimit, Envelope
-from service.routes import health, model, predict
+from service.routes import cds, health, model, predict
 from service.settings import Settings
 from service.state import Gate, State
 
@@ -39,7 +39,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(BodyLimit, max_bytes=settings.max_upload_bytes)
     app.add_middleware(Envelope)  # added last, so outermost
     errors.register(app)
-    for route in (predict, model, health):
+    for route in (predict, cds, model, health):
         app.include_router(route.router)
     _show_example(app)
     return app

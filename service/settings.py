@@ -62,6 +62,13 @@ class Settings(BaseModel):
     keep_alive_s: Annotated[
         int, Field(ge=1, le=3600, description="time that a connection stays open between requests, in s")
     ] = 5
+    allow_demo_exports: Annotated[
+        bool,
+        Field(
+            description="let a bundle that was trained on simulations write FHIR, DICOM SR and HL7 v2, marked as test "
+            "data; for tests of an interface"
+        ),
+    ] = False
 
     @property
     def max_upload_bytes(self) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request, Response
 
 import ecg_ka
+from service.outputs import descriptions, response_of
 from service.routes.refusals import refusals
 from service.schemas import EstimateOut, PredictFields
 from service.state import LoadedEstimator
@@ -30,11 +32,26 @@ def _body() -> dict[str, Any]:
 
 @router.post(
     "/predict",
-    responses=refusals(400, 408, 413, 415, 422, 503),
+    response_model=EstimateOut,
+    responses={200: {"content": descriptions()}, **refusals(400, 408, 409, 413, 415, 422, 501, 503)},
     openapi_extra={"requestBody": _body()},
 )
-def predict(upload: ReceivedUpload, estimator: LoadedEstimator) -> EstimateOut:
-    """The estimate for one ECG, with its interval, region, flags and provenance."""
+def predict(request: Request, upload: ReceivedUpload, estimator: LoadedEstimator) -> EstimateOut | Response:
+    """The estimate for one ECG, with its interval, region, flags and provenance.
+
+    As JSON, or in the language that `output` names. 409: a demonstration's number stays out of records.
+    """
     fields = upload.fields
+    identity = ecg_ka.Identity.of(fields.subject, fields.client_reference)
     record = ecg_ka.read(upload.source, fs_hz=fields.fs_hz, units=fields.units, leads=fields.lead_names)
-    return EstimateOut.model_validate(estimator.estimate(record, level=fields.level).to_dict())
+    answered = ecg_ka.Answered(
+        estimate=estimator.estimate(record, level=fields.level),
+        record=record,
+        source=upload.source,
+        issued=datetime.now().astimezone(),
+        identity=identity,
+        demo_allowed=request.state["settings"].allow_demo_exports,
+    )
+    if fields.output is ecg_ka.Output.JSON and identity == ecg_ka.Identity():
+        return EstimateOut.model_validate(answered.estimate.to_dict())
+    return response_of(answered, fields.output)
