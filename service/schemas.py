@@ -219,7 +219,9 @@ class CdsRequest(BaseModel):
     hook: Literal["patient-view"]
     hookInstance: Annotated[str, Field(min_length=1, max_length=128)]  # noqa: N815 - named by CDS Hooks
     context: CdsContext
-    prefetch: Annotated[dict[str, Any] | None, Field(description="what GET /cds-services asks for; null if none")] = None
+    prefetch: Annotated[dict[str, Any] | None, Field(description="what GET /cds-services asks for; null if none")] = (
+        None
+    )
 
 
 class CdsContext(BaseModel):

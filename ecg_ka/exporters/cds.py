@@ -78,12 +78,13 @@ class _Said:
 
 def _observations(prefetched: object) -> Iterator[Mapping[str, Any]]:
     match prefetched:
-        case {"resourceType": "Observation", **rest}:
-            yield rest
         case {"resourceType": "Bundle", "entry": [*entries]}:
-            for entry in entries:
-                if isinstance(entry, Mapping):
-                    yield from _observations(entry.get("resource"))
+            resources = [entry.get("resource") for entry in entries if isinstance(entry, Mapping)]
+        case _:
+            resources = [prefetched]
+    for resource in resources:
+        if isinstance(resource, Mapping) and resource.get("resourceType") == "Observation":
+            yield resource
 
 
 def _read(observation: Mapping[str, Any], patient_id: str) -> _Said | None:

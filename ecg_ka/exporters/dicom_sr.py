@@ -179,7 +179,9 @@ def _measurement(estimate: Estimate) -> Measurement:
     value = estimate_value(estimate)
     if value is not None:
         return Measurement(name=name, value=float(value.value), unit=unit)
-    withheld = Measurement(name=name, value=0, unit=unit, qualifier=_coded("114007", "DCM", "Measurement not attempted"))
+    withheld = Measurement(
+        name=name, value=0, unit=unit, qualifier=_coded("114007", "DCM", "Measurement not attempted")
+    )
     withheld[0].MeasuredValueSequence = []
     return withheld
 
@@ -204,7 +206,9 @@ def _evaluations(estimate: Estimate) -> list[Any]:
     return [
         QualitativeEvaluation(
             name=_coded(finding.code, SCHEME, finding.display),
-            value=_coded(finding.value, SCHEME, finding.text if _is_short(finding) else finding.value.replace("_", " ")),
+            value=_coded(
+                finding.value, SCHEME, finding.text if _is_short(finding) else finding.value.replace("_", " ")
+            ),
         )
         for finding in findings(estimate)
         if isinstance(finding, Concept)

@@ -30,7 +30,9 @@ class Identity:
             if text is not None and not (0 < len(text) <= _LONGEST and text.isprintable() and text == text.strip()):
                 raise ExportError(f"{text[:40]!r} as an identifier; expected 1 to {_LONGEST} printable characters")
         if self.reference is not None and not _PATIENT.fullmatch(self.reference):
-            raise ExportError(f"{self.reference[:40]!r} is no FHIR reference to a patient; expected one as Patient/4711")
+            raise ExportError(
+                f"{self.reference[:40]!r} is no FHIR reference to a patient; expected one as Patient/4711"
+            )
         if (self.record_number is None) != (self.assigner is None):
             raise ExportError("a record number has an assigner; expected both, as ASSIGNER|4711")
 

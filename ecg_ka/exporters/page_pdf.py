@@ -125,7 +125,9 @@ def _text(element: Element) -> Iterator[str]:
     if attributes.get("text-anchor") == "middle":
         x -= sum(_width(text, own) for text, own in parts) / 2
     fill = _rgb(attributes.get("fill", "#000"))
-    halo = [f"{_rgb(attributes['stroke'])} RG {attributes['stroke-width']} w 1 j 1 Tr"] if "stroke" in attributes else []
+    halo = (
+        [f"{_rgb(attributes['stroke'])} RG {attributes['stroke-width']} w 1 j 1 Tr"] if "stroke" in attributes else []
+    )
     for how in (*halo, f"{fill} rg 0 Tr"):
         at = x
         yield f"BT {how} {float(attributes.get('letter-spacing', 0)):g} Tc"

@@ -29,7 +29,9 @@ def cards(hook: CdsRequest, request: Request, estimator: LoadedEstimator) -> Cds
     """
     if estimator.bundle.provenance.is_simulated:
         if not request.state["settings"].allow_demo_exports:
-            raise ecg_ka.DemoExport("the model was trained on simulated ECGs only: it gives no cards. Use another bundle.")
+            raise ecg_ka.DemoExport(
+                "the model was trained on simulated ECGs only: it gives no cards. Use another bundle."
+            )
         return CdsCardsOut(cards=[])
     if hook.prefetch is None or ecg_ka.PREFETCH_KEY not in hook.prefetch:
         raise MissingPrefetch(f"the request holds no prefetch {ecg_ka.PREFETCH_KEY!r}; nothing is fetched here")
