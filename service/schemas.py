@@ -26,8 +26,8 @@ class PredictFields(BaseModel):
     output: Annotated[
         Output,
         Field(
-            description="language of the answer: json; fhir (R4 transaction bundle), dicom-sr (Comprehensive SR, for an "
-            "ECG that came as DICOM) and hl7v2 (v2.5.1 ORU^R01) for records; pdf and svg (the page with the tracing)"
+            description="language of the answer: json; fhir (R4 transaction bundle), dicom-sr (Comprehensive SR, for "
+            "an ECG that came as DICOM) and hl7v2 (v2.5.1 ORU^R01) for records; pdf and svg (the page with the tracing)"
         ),
     ] = Output.JSON
     subject: Annotated[

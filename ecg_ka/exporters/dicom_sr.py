@@ -22,6 +22,7 @@ from ecg_ka.exporters.findings import (
     estimate_value,
     findings,
     plain,
+    worded,
 )
 from ecg_ka.flags import Flag
 
@@ -63,16 +64,18 @@ def estimate_dicom_sr(estimate: Estimate, ecg: bytes, *, issued: datetime) -> by
         sop_instance_uid=dicom_uid(content_id("DICOM instance", estimate, issued)),
         instance_number=1,
         manufacturer="ecg-ka",
-        manufacturer_model_name=_meaning(estimate.model.name) or "unnamed",
-        software_versions=_meaning(estimate.model.version) or "unknown",
+        manufacturer_model_name=_meaning(worded(estimate.model.name)),
+        software_versions=_meaning(worded(estimate.model.version)),
         series_description=f"{'DEMO ' * (Flag.DEMO_MODEL in estimate.flags)}Potassium estimated from ECG",
         content_date=issued.date(),
         content_time=issued.time(),
         specific_character_set=_UNICODE,
         is_complete=True,
     )
-    for measurement in measurements:  # only now: highdicom cannot copy a tree that holds waveforms
+    for measurement in measurements:  # only now: highdicom copies no tree that holds waveforms, or lacks numbers
         measurement[0].ContentSequence = _waveform(source)
+    if estimate.potassium_mmol_l is None:
+        measurements[0][0].MeasuredValueSequence = []
     stream = BytesIO()
     try:
         document.copy_patient_and_study_information(source)
@@ -147,10 +150,10 @@ def _context(estimate: Estimate) -> Any:
     model = estimate.model
     observer = DeviceObserverIdentifyingAttributes(
         uid=dicom_uid(model_id("DICOM device", estimate)),
-        name=plain(model.name) or "unnamed",
+        name=worded(model.name),
         manufacturer_name="ecg-ka",
-        model_name=plain(f"{model.name} {model.version}"),
-        serial_number=plain(model.sha256),
+        model_name=worded(f"{model.name} {model.version}"),
+        serial_number=worded(model.sha256),
     )
     return ObservationContext(
         observer_device_context=ObserverContext(
@@ -165,25 +168,22 @@ def _algorithm(estimate: Estimate) -> Any:
     model = estimate.model
     said = (f"SHA-256 {model.sha256}", f"trained on {model.trained_on}", model.intended_use)
     return AlgorithmIdentification(
-        name=plain(model.name) or "unnamed",
-        version=plain(model.version) or "unknown",
+        name=worded(model.name),
+        version=worded(model.version),
         parameters=[plain(text) for text in said if plain(text)],
     )
 
 
 def _measurement(estimate: Estimate) -> Measurement:
-    """The estimate, or the same item without a number and with the reason that CID 42 has for it."""
+    """The estimate; or an item with the reason of CID 42 for having none, whose number is yet to be taken away."""
     from highdicom.sr import Measurement
 
     name, unit = _coded(ESTIMATE_CODE, SCHEME, ESTIMATE_TEXT), _coded("mmol/L", "UCUM", "mmol/L")
     value = estimate_value(estimate)
     if value is not None:
         return Measurement(name=name, value=float(value.value), unit=unit)
-    withheld = Measurement(
-        name=name, value=0, unit=unit, qualifier=_coded("114007", "DCM", "Measurement not attempted")
-    )
-    withheld[0].MeasuredValueSequence = []
-    return withheld
+    reason = _coded("114007", "DCM", "Measurement not attempted")
+    return Measurement(name=name, value=0, unit=unit, qualifier=reason)
 
 
 def _measurements(estimate: Estimate) -> list[Measurement]:

@@ -26,6 +26,7 @@ from ecg_ka.exporters.findings import (
     estimate_value,
     findings,
     plain,
+    worded,
 )
 from ecg_ka.exporters.identity import Identity
 from ecg_ka.flags import Flag
@@ -160,10 +161,10 @@ class _About:
             **self._start("Device", own, of_one_answer=False),
             "status": "active",
             "manufacturer": "ecg-ka",
-            "deviceName": [{"name": plain(model.name), "type": "model-name"}],
-            "version": [{"value": plain(model.version)}],
+            "deviceName": [{"name": worded(model.name), "type": "model-name"}],
+            "version": [{"value": worded(model.version)}],
             "type": {"text": "Artificial intelligence: ECG to estimated potassium. Not a medical device."},
-            "note": [{"text": f"SHA-256 of the model bundle: {plain(model.sha256)}"}],
+            "note": [{"text": f"SHA-256 of the model bundle: {worded(model.sha256)}"}],
         }
 
     def model_card(self, own: UUID, device: UUID) -> Json:
@@ -192,8 +193,8 @@ class _About:
         device = f", {plain(ecg.device)}" if ecg.device and plain(ecg.device) else ""
         return {
             "type": "DocumentReference",
-            "identifier": {"system": "urn:ecg-ka:sha256", "value": plain(ecg.sha256)},
-            "display": f"ECG, {plain(ecg.format)}{device}",
+            "identifier": {"system": "urn:ecg-ka:sha256", "value": worded(ecg.sha256)},
+            "display": f"ECG, {worded(ecg.format)}{device}",
         }
 
 

@@ -78,6 +78,11 @@ def plain(text: str) -> str:
     return printable.encode("utf-8", "ignore").decode().strip()
 
 
+def worded(text: str) -> str:
+    """The same for a place that may not be empty."""
+    return plain(text) or "unknown"
+
+
 def _calibrated(e: Estimate) -> Iterator[Finding]:
     if e.median_mmol_l is not None:
         yield _mmol("calibrated-median", "Median of the calibrated distribution", e.median_mmol_l)
@@ -123,7 +128,7 @@ def _named(name: str, value: Any) -> Iterator[Finding]:
     code, display = name.replace("_", "-"), name.replace("_", " ").replace(".", ", ")
     match value:
         case bool() | str():
-            yield Concept(code=code, display=display, value=plain(str(value).lower()), text=plain(str(value)))
+            yield Concept(code=code, display=display, value=worded(str(value).lower()), text=worded(str(value)))
         case int() | float():
             unit = next((ucum for ending, ucum in _UNITS.items() if name.endswith(f"_{ending}")), "1")
             yield Quantity(code=code, display=display, value=Decimal(format(Decimal(f"{value:.4g}"), "f")), unit=unit)

@@ -28,6 +28,7 @@ _ESCAPES = {"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\
 _SENDER = "ecg-ka"
 _PRELIMINARY, _NO_RESULT = "P", "X"
 _LONGEST_ST = 199
+_LONGEST_NAMESPACE = 20
 
 
 def estimate_hl7v2(estimate: Estimate, *, identity: Identity, issued: datetime) -> bytes:
@@ -65,8 +66,18 @@ def _msh(estimate: Estimate, identity: Identity, issued: datetime) -> str:
 def _pid(identity: Identity) -> list[str]:
     if identity.record_number is None or identity.assigner is None:
         return []
-    number = f"{escaped(identity.record_number)}^^^{escaped(identity.assigner)}^MR"
+    number = f"{escaped(identity.record_number)}^^^{_authority(identity.assigner)}^MR"
     return ["|".join(["PID", "1", "", number, "", "^^^^^^U"])]  # the name is required, and unspecified here
+
+
+def _authority(assigner: str) -> str:
+    """Who gave a number: a short name, or an identifier of a stated kind (HD; table 0301: ISO, URI, L for local)."""
+    oid = assigner.removeprefix("urn:oid:")
+    if oid != assigner:
+        return f"&{escaped(oid)}&ISO"
+    if assigner.startswith(("urn:", "http://", "https://")):
+        return f"&{escaped(assigner)}&URI"
+    return escaped(assigner) if len(assigner) <= _LONGEST_NAMESPACE else f"&{escaped(assigner)}&L"
 
 
 def _obr(estimate: Estimate, identity: Identity, issued: datetime, status: str) -> str:
@@ -92,7 +103,8 @@ def _obx(number: int, finding: Finding | None, at: str, estimate: Estimate) -> s
     fields[3] = _code(finding.code, finding.display) if finding else _code(ESTIMATE_CODE, ESTIMATE_TEXT)
     fields[4] = str(number)
     fields[11], fields[14] = _PRELIMINARY if finding else _NO_RESULT, at
-    fields[18] = f"{escaped(estimate.model.sha256[:12])}^{escaped(f'{estimate.model.name} {estimate.model.version}')}"
+    model = estimate.model
+    fields[18] = f"{escaped(f'{model.sha256[:12]} {model.name} {model.version}')}^{_SENDER}"
     match finding:
         case Quantity(comparator=None):
             fields[2], fields[5] = "NM", str(finding.value)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ecg_ka.exporters.lettering import em
@@ -124,18 +124,21 @@ def _text(element: Element) -> Iterator[str]:
     parts = [(element.text or "", attributes), *((span.text or "", span.attrib) for span in element)]
     if attributes.get("text-anchor") == "middle":
         x -= sum(_width(text, own) for text, own in parts) / 2
-    fill = _rgb(attributes.get("fill", "#000"))
-    halo = (
-        [f"{_rgb(attributes['stroke'])} RG {attributes['stroke-width']} w 1 j 1 Tr"] if "stroke" in attributes else []
-    )
-    for how in (*halo, f"{fill} rg 0 Tr"):
-        at = x
-        yield f"BT {how} {float(attributes.get('letter-spacing', 0)):g} Tc"
-        for text, own in parts:
-            font = _BOLD if own.get("font-weight") == "bold" else _PLAIN
-            yield f"/{font} {_size(own):g} Tf 1 0 0 -1 {at:.3f} {y:.3f} Tm {_string(text)} Tj"
-            at += _width(text, own)
-        yield "ET"
+    if "stroke" in attributes:  # to readers that look for text, the halo is none
+        halo = f"{_rgb(attributes['stroke'])} RG {attributes['stroke-width']} w 1 j 1 Tr"
+        yield from ("/Artifact BMC", *_letters(parts, x, y, halo), "EMC")
+    colour = f"{_rgb(attributes.get('fill', '#000'))} rg 0 Tr {float(attributes.get('letter-spacing', 0)):g} Tc"
+    yield from _letters(parts, x, y, colour)
+
+
+def _letters(parts: Sequence[tuple[str, Mapping[str, str]]], x: float, y: float, how: str) -> Iterator[str]:
+    """Texts one behind the other from ``x``, upright although y counts downwards."""
+    yield f"BT {how}"
+    for text, own in parts:
+        font = _BOLD if own.get("font-weight") == "bold" else _PLAIN
+        yield f"/{font} {_size(own):g} Tf 1 0 0 -1 {x:.3f} {y:.3f} Tm {_string(text)} Tj"
+        x += _width(text, own)
+    yield "ET"
 
 
 def _size(attributes: Mapping[str, str]) -> float:

@@ -116,6 +116,7 @@ def test_the_service_asks_for_its_own_code_alone() -> None:
     assert "{{context.patientId}}" in service["prefetch"][PREFETCH_KEY]
 
 
+KEYS = ("resourceType", "meta", "status", "code", "subject", "effectiveDateTime", "valueQuantity", "component")
 json_values = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
@@ -123,7 +124,7 @@ json_values = st.recursive(
 )
 
 
-@given(st.sampled_from(sorted(observation())), json_values)
+@given(st.sampled_from(KEYS), json_values)
 def test_no_prefetch_breaks_it_or_gets_a_word_of_its_own_in(key: str, value: Any) -> None:
     changed = {**observation(), key: value}
     for prefetched in (value, changed, search(changed), {"resourceType": "Bundle", "entry": value}):

@@ -94,6 +94,20 @@ def test_identity_is_copied_and_otherwise_there_is_no_patient() -> None:
     assert segments(text, "OBR")[0][2] == "order\\R\\1"
 
 
+@pytest.mark.parametrize(
+    ("assigner", "written"),
+    [
+        ("urn:oid:1.2.3", "&1.2.3&ISO"),
+        ("https://a.example/mrn", "&https://a.example/mrn&URI"),
+        ("A hospital with a long name", "&A hospital with a long name&L"),
+    ],
+)
+def test_an_assigner_is_named_as_what_it_is(assigner: str, written: str) -> None:
+    text = message(clinical(), Identity.of(f"{assigner}|4711", None))
+    assert segments(text, "PID")[0][3] == f"4711^^^{written}^MR"
+    parsed(text)
+
+
 def test_a_tiny_probability_is_a_bound_and_never_nought() -> None:
     tiny = (Probability(comparator="<", threshold_mmol_l=3.0, p=0.0),)
     text = message(replace(clinical(), probabilities=tiny))
