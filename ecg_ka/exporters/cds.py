@@ -26,10 +26,7 @@ LONGEST_SUMMARY = 140
 _PLAUSIBLE_MMOL_L = (0.5, 20.0)
 _PATIENT_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d))?")
-_ALARMS = {
-    Category.ALARM_5_5_AND_ABOVE: ("5.5 or more", lambda value: value >= 5.5),
-    Category.ALARM_BELOW_3_5: ("below 3.5", lambda value: value < 3.5),
-}
+_ALARMS = {Category.ALARM_5_5_AND_ABOVE: "5.5 or more", Category.ALARM_BELOW_3_5: "below 3.5"}
 
 Json = dict[str, Any]
 
@@ -150,12 +147,12 @@ def _moment(text: str) -> datetime | None:
 def _card(said: _Said, patient_id: str) -> Json:
     """A warning when the estimate itself lies beyond the alarm's threshold, else information."""
     assert said.category is not None  # noqa: S101 - the caller looked
-    words, is_beyond = _ALARMS[said.category]
+    is_beyond = said.value >= 5.5 if said.category is Category.ALARM_5_5_AND_ABOVE else said.value < 3.5
     value, day = f"{said.value:.1f} mmol/L", f"{said.at:%Y-%m-%d}"
     return {
         "uuid": str(uuid5(NAMESPACE_URL, f"{ESTIMATE_CODE} {said.at.isoformat()} {said.value} {patient_id}")),
-        "summary": f"ECG of {day}: potassium estimated at {value}, not measured; the alarm for {words} was raised.",
-        "indicator": "warning" if is_beyond(said.value) else "info",
+        "summary": f"ECG of {day}: potassium estimated at {value}, not measured; the alarm for {_ALARMS[said.category]} was raised.",
+        "indicator": "warning" if is_beyond else "info",
         "detail": f"{said.category.sentence} {DISCLAIMER}",
         "source": {"label": "ecg-ka, research use only"},
         "selectionBehavior": "at-most-one",

@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from highdicom.sr import CodedConcept, Measurement, MeasurementReport
     from pydicom import Dataset
 
-_MAY_BE_EMPTY = ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID")
-_MAY_BE_EMPTY += ("StudyDate", "StudyTime", "ReferringPhysicianName")
+_MAY_BE_EMPTY = (
+    *("PatientID", "PatientName", "PatientBirthDate", "PatientSex"),
+    *("StudyID", "StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName"),
+)
 _REFERRED_BY = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
 _LONGEST_MEANING = 64
 _BOUND = {None: "", "<": " (less than)", ">": " (more than)"}  # an SR number has no comparator

@@ -60,7 +60,7 @@ def test_the_value_is_read_back_and_inferred_from_the_ecg(dicom: bytes) -> None:
     for name, expected in {
         ESTIMATE_CODE: estimate.potassium_mmol_l,
         "calibrated-median": estimate.median_mmol_l,
-        "interval-upper": estimate.interval and estimate.interval.upper,
+        "interval-upper": None if estimate.interval is None else estimate.interval.upper,
     }.items():
         (value,) = numbers(sr)[name].MeasuredValueSequence
         assert expected is not None
