@@ -148,10 +148,10 @@ def _card(said: _Said, patient_id: str) -> Json:
     """A warning when the estimate itself lies beyond the alarm's threshold, else information."""
     assert said.category is not None  # noqa: S101 - the caller looked
     is_beyond = said.value >= 5.5 if said.category is Category.ALARM_5_5_AND_ABOVE else said.value < 3.5
-    value, day = f"{said.value:.1f} mmol/L", f"{said.at:%Y-%m-%d}"
+    what = f"ECG of {said.at:%Y-%m-%d}: potassium estimated at {said.value:.1f} mmol/L, not measured"
     return {
         "uuid": str(uuid5(NAMESPACE_URL, f"{ESTIMATE_CODE} {said.at.isoformat()} {said.value} {patient_id}")),
-        "summary": f"ECG of {day}: potassium estimated at {value}, not measured; the alarm for {_ALARMS[said.category]} was raised.",
+        "summary": f"{what}; the alarm for {_ALARMS[said.category]} was raised.",
         "indicator": "warning" if is_beyond else "info",
         "detail": f"{said.category.sentence} {DISCLAIMER}",
         "source": {"label": "ecg-ka, research use only"},

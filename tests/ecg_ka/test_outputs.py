@@ -122,7 +122,7 @@ def blocks(done: list[tuple[list[Any], bytes]]) -> list[list[tuple[list[Any], by
     return found
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(hostile)
 def test_hostile_text_draws_nothing_in_a_pdf(text: str) -> None:
     record = ramp(leads=("I",), duration_s=5.0, device=text)

@@ -162,7 +162,7 @@ def test_the_same_answer_is_created_once() -> None:
     assert same == [True, True, False, False, False]  # the model and its card are the same, the answer is not
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(hostile)
 def test_hostile_text_stays_text(text: str) -> None:
     plain, told = bundle(saying("x")), bundle(saying(text))
