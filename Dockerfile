@@ -10,7 +10,7 @@ RUN python -m venv --without-pip /opt/venv
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 # Third-party packages come first, in a layer that a change of our code leaves alone.
 RUN mkdir ecg_ka && touch ecg_ka/__init__.py \
- && python -m pip --python /opt/venv/bin/python install -c constraints.txt ".[service,postgres]"
+ && python -m pip --python /opt/venv/bin/python install -c constraints.txt ".[service,exports,postgres]"
 COPY ecg_ka ecg_ka
 RUN python -m pip --python /opt/venv/bin/python install --no-deps --force-reinstall . \
  && find /opt/venv/lib -type d -name tests \

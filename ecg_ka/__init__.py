@@ -6,7 +6,9 @@ Research use only, not a medical device.
 from ecg_ka.bundle import SHIPPED
 from ecg_ka.errors import (
     BundleError,
+    DemoExport,
     EcgError,
+    ExportError,
     MissingDependency,
     NoWorkingSpace,
     RecordTooLarge,
@@ -16,6 +18,7 @@ from ecg_ka.errors import (
 )
 from ecg_ka.estimate import BANDS_SENTENCE, DISCLAIMER, Band, Category, Estimate
 from ecg_ka.estimator import Estimator, prepare
+from ecg_ka.exporters import PREFETCH_KEY, SERVICE_ID, Answered, Identity, Output, cds_cards, cds_services, exported
 from ecg_ka.flags import Flag
 from ecg_ka.preprocess import SignalSpec
 from ecg_ka.quality import SignalQuality, assess
@@ -26,17 +29,24 @@ __all__ = [
     "BANDS_SENTENCE",
     "DISCLAIMER",
     "LEADS",
+    "PREFETCH_KEY",
+    "SERVICE_ID",
     "SHIPPED",
+    "Answered",
     "Band",
     "BundleError",
     "Category",
+    "DemoExport",
     "EcgError",
     "EcgRecord",
     "Estimate",
     "Estimator",
+    "ExportError",
     "Flag",
+    "Identity",
     "MissingDependency",
     "NoWorkingSpace",
+    "Output",
     "RecordTooLarge",
     "SignalQuality",
     "SignalSpec",
@@ -44,6 +54,9 @@ __all__ = [
     "UnreadableRecord",
     "UnusableRecord",
     "assess",
+    "cds_cards",
+    "cds_services",
+    "exported",
     "prepare",
     "read",
 ]

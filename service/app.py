@@ -16,7 +16,7 @@ from service.access.guard import Guard, requires
 from service.middleware import BodyLimit, Envelope
 from service.monitoring.gauges import Gauges
 from service.monitoring.meter import Meter
-from service.routes import audit, batches, feedback, health, metrics, model, monitoring, predict, quality
+from service.routes import audit, batches, cds, feedback, health, metrics, model, monitoring, predict, quality
 from service.routes.refusals import refusals
 from service.settings import Settings
 from service.state import Gate, State
@@ -30,7 +30,7 @@ _GUARDED = (
     (Scope.PREDICT, (predict, quality, batches)),
     (Scope.FEEDBACK, (feedback,)),
     (Scope.ADMIN, (audit,)),
-    (None, (model, monitoring, metrics)),
+    (None, (cds, model, monitoring, metrics)),
 )
 """Which key opens which routes; None: any key."""
 

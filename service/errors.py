@@ -152,11 +152,20 @@ class EcgLost(ServiceError):
     title = "ECG lost"
 
 
+class MissingPrefetch(ServiceError):
+    """A CDS Hooks request lacks the data that the service asked for, and it fetches nothing itself."""
+
+    status = HTTPStatus.PRECONDITION_FAILED
+    title = "Missing prefetch"
+
+
 STATUS: dict[type[ecg_ka.EcgError], HTTPStatus] = {
     ecg_ka.UnknownFormat: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     ecg_ka.RecordTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     ecg_ka.UnreadableRecord: HTTPStatus.BAD_REQUEST,
     ecg_ka.UnusableRecord: HTTPStatus.UNPROCESSABLE_ENTITY,
+    ecg_ka.DemoExport: HTTPStatus.CONFLICT,
+    ecg_ka.ExportError: HTTPStatus.UNPROCESSABLE_ENTITY,
     ecg_ka.BundleError: HTTPStatus.SERVICE_UNAVAILABLE,
     ecg_ka.MissingDependency: HTTPStatus.NOT_IMPLEMENTED,
     ecg_ka.NoWorkingSpace: HTTPStatus.SERVICE_UNAVAILABLE,

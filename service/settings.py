@@ -140,6 +140,14 @@ class Settings(BaseModel):
             raise ValueError("database without data; expected ECG_KA_DATA too, for the spool and the secret")
         return self
 
+    allow_demo_exports: Annotated[
+        bool,
+        Field(
+            description="let a bundle that was trained on simulations write FHIR, DICOM SR and HL7 v2, marked as test "
+            "data; for tests of an interface"
+        ),
+    ] = False
+
     @property
     def max_upload_bytes(self) -> int:
         """The largest request body in bytes."""

@@ -22,7 +22,7 @@ from service.state import LoadedEstimator
 F = TypeVar("F", bound=BaseModel)
 
 MAX_FILES = 64
-MAX_FIELDS = 8
+MAX_FIELDS = 16
 MAX_FIELD_BYTES = 4096
 
 
@@ -91,7 +91,7 @@ def refuse_other_requests(request: Request) -> None:
     """
     if request.query_params:
         raise InvalidRequest(
-            "the address holds a query; expected none. Send level, fs_hz, units and leads as form fields."
+            "the address holds a query; expected none. Send level, output and the like as form fields."
         )
     media_type, options = parse_options_header(request.headers.get("content-type"))
     if media_type != b"multipart/form-data":

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from datetime import datetime
+
+from fastapi import APIRouter, Request, Response
 
 import ecg_ka
 from service.keeping import TheKeeper
+from service.outputs import descriptions, response_of
 from service.routes.forms import ONE_ECG, REPLAY_KEY, form_of
 from service.routes.refusals import refusals
 from service.schemas import EstimateOut, PredictFields
@@ -17,14 +20,33 @@ router = APIRouter(prefix="/v1", tags=["estimate"])
 
 @router.post(
     "/predict",
-    responses=refusals(400, 408, 413, 415, 422, 503),
+    response_model=EstimateOut,
+    responses={200: {"content": descriptions()}, **refusals(400, 408, 409, 413, 415, 422, 501, 503)},
     openapi_extra={**form_of(PredictFields, ONE_ECG), "parameters": [REPLAY_KEY]},
 )
-def predict(upload: ReceivedUpload, estimator: LoadedEstimator, keeper: TheKeeper) -> EstimateOut:
-    """The estimate for one ECG, with its interval, region, flags and provenance. Where estimates are kept, the header
-    ``X-Estimate-ID`` names it for later feedback."""
+def predict(
+    request: Request, upload: ReceivedUpload, estimator: LoadedEstimator, keeper: TheKeeper
+) -> EstimateOut | Response:
+    """The estimate for one ECG, with its interval, region, flags and provenance.
+
+    As JSON, or in the language that `output` names. 409: a demonstration's number stays out of records. Where estimates
+    are kept, the header `X-Estimate-ID` names it for later feedback.
+    """
     fields = upload.fields
+    identity = ecg_ka.Identity.of(fields.subject, fields.client_reference)
     record = ecg_ka.read(upload.source, fs_hz=fields.fs_hz, units=fields.units, leads=fields.lead_names)
-    estimate = estimator.estimate(record, level=fields.level)
-    keeper.keep(upload, record, estimate)
-    return EstimateOut.model_validate(estimate.to_dict())
+    answered = ecg_ka.Answered(
+        estimate=estimator.estimate(record, level=fields.level),
+        record=record,
+        source=upload.source,
+        issued=datetime.now().astimezone(),
+        identity=identity,
+        demo_allowed=request.state["settings"].allow_demo_exports,
+    )
+    answer: EstimateOut | Response
+    if fields.output is ecg_ka.Output.JSON and identity == ecg_ka.Identity():
+        answer = EstimateOut.model_validate(answered.estimate.to_dict())
+    else:
+        answer = response_of(answered, fields.output)
+    keeper.keep(upload, record, answered.estimate)  # what could not be written in that language is not kept
+    return answer
