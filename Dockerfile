@@ -1,4 +1,5 @@
-# The HTTP service (the last stage). Its root may be read-only; it writes at most to /tmp. And training, if asked for.
+# The HTTP service and its workers (the last stage). Its root may be read-only; it writes to /tmp, and to /data where a
+# volume lies there. And training, if asked for.
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 FROM ${BASE_IMAGE} AS build
@@ -9,7 +10,7 @@ RUN python -m venv --without-pip /opt/venv
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 # Third-party packages come first, in a layer that a change of our code leaves alone.
 RUN mkdir ecg_ka && touch ecg_ka/__init__.py \
- && python -m pip --python /opt/venv/bin/python install -c constraints.txt ".[service]"
+ && python -m pip --python /opt/venv/bin/python install -c constraints.txt ".[service,exports,postgres]"
 COPY ecg_ka ecg_ka
 RUN python -m pip --python /opt/venv/bin/python install --no-deps --force-reinstall . \
  && find /opt/venv/lib -type d -name tests \
@@ -47,7 +48,10 @@ ENV PATH=/opt/venv/bin:$PATH \
     MPLCONFIGDIR=/tmp/matplotlib \
     OMP_NUM_THREADS=1 \
     OPENBLAS_NUM_THREADS=1 \
-    ECG_KA_HOST=0.0.0.0
+    ECG_KA_HOST=0.0.0.0 \
+    ECG_KA_DATA=/data
+# A new volume takes owner and mode of the folder it is laid over. No VOLUME: what is kept is kept where the operator says.
+RUN install -d -o 10001 -g 10001 -m 0700 /data
 COPY --from=build /opt/venv /opt/venv
 WORKDIR /app
 COPY service service

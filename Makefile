@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet -c constraints.txt
 
-.PHONY: demo test lint types imports check bench fuzz docs shipped clean
+.PHONY: demo test lint types imports check bench fuzz docs shipped validators clean
 
 demo: $(VENV)/.base  ## an estimate for the real 12-lead ECG that pydicom carries, and its page as demo.svg
 	@ecg=$$($(BIN)/python -c 'from pydicom.data import get_testdata_file as f; print(f("waveform_ecg.dcm", download=False))') \
@@ -36,8 +36,14 @@ fuzz: $(VENV)/.dev  ## 200,000 damaged files over all readers; FUZZ_ARGS="--repl
 shipped: $(VENV)/.dev  ## make the shipped bundle from nothing (about an hour on 2 cores)
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash training/runs/shipped.sh
 
+validators: .validators/.installed  ## the FHIR R4 validator that the tests of outputs ask (needs npm)
+
+.validators/.installed: Makefile
+	npm install --no-audit --no-fund --no-save --prefix .validators fhir@4.12.0
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build demo.svg
+	rm -rf $(VENV) .validators .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build demo.svg
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -6,7 +6,9 @@ Research use only, not a medical device.
 from ecg_ka.bundle import SHIPPED
 from ecg_ka.errors import (
     BundleError,
+    DemoExport,
     EcgError,
+    ExportError,
     MissingDependency,
     NoWorkingSpace,
     RecordTooLarge,
@@ -26,6 +28,7 @@ from ecg_ka.estimate import (
 )
 from ecg_ka.estimator import Estimator, prepare
 from ecg_ka.explanation import Explanation, Wave, WaveEffect
+from ecg_ka.exporters import PREFETCH_KEY, SERVICE_ID, Answered, Identity, Output, cds_cards, cds_services, exported
 from ecg_ka.flags import Flag
 from ecg_ka.preprocess import SignalSpec
 from ecg_ka.quality import SignalQuality, assess
@@ -37,19 +40,26 @@ __all__ = [
     "BANDS_SENTENCE",
     "DISCLAIMER",
     "LEADS",
+    "PREFETCH_KEY",
+    "SERVICE_ID",
     "SEVERE_SENTENCE",
     "SHIPPED",
+    "Answered",
     "Band",
     "BundleError",
     "Category",
+    "DemoExport",
     "EcgError",
     "EcgRecord",
     "Estimate",
     "Estimator",
     "Explanation",
+    "ExportError",
     "Flag",
+    "Identity",
     "MissingDependency",
     "NoWorkingSpace",
+    "Output",
     "PatientOffset",
     "RecordTooLarge",
     "SevereBand",
@@ -61,7 +71,10 @@ __all__ = [
     "Wave",
     "WaveEffect",
     "assess",
+    "cds_cards",
+    "cds_services",
     "explain",
+    "exported",
     "prepare",
     "read",
 ]

@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Iterable
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,12 +20,16 @@ from ecg_ka.errors import EcgError
 from ecg_ka.estimate import DISCLAIMER, Estimate, PatientOffset, refusal_dict
 from ecg_ka.estimator import Estimator
 from ecg_ka.exporters import (
+    Answered,
+    Identity,
+    Output,
     Patient,
     Target,
     converted,
     estimate_page,
     estimates_text,
     explanation_text,
+    exported,
     formats_text,
     how_to_read,
     model_text,
@@ -182,6 +187,35 @@ def convert(  # noqa: PLR0913 - one parameter an option
     for path, data in paths.items():
         _write(path, data)
     print(f"wrote {', '.join(map(str, paths))}{how_to_read(record, to)}")
+
+
+@app.command()
+def export(  # noqa: PLR0913 - one parameter an option
+    file: File,
+    to: Annotated[Output, typer.Option(help="fhir, hl7v2 and dicom-sr are for records; pdf, svg and json to look at")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="file to write")],
+    fs_hz: Fs = None,
+    units: Units = None,
+    leads: Leads = None,
+    level: Level = 0.9,
+    bundle: BundleFolder = SHIPPED,
+    subject: Annotated[str | None, typer.Option(help="for fhir and hl7v2: Patient/4711 or ASSIGNER|4711")] = None,
+    allow_demo: Annotated[bool, typer.Option("--allow-demo", help="a demonstration's records, marked as test")] = False,
+    force: Annotated[bool, typer.Option("--force", help="overwrite the file when it is there")] = False,
+) -> None:
+    """Write the estimate of one ECG in a language that other systems speak."""
+    _refuse_overwriting([output], file, force=force)
+    record = read(file, **_facts(fs_hz, units, leads))
+    answered = Answered(
+        estimate=Estimator.load(bundle).estimate(record, level=level),
+        record=record,
+        source=file,
+        issued=datetime.now().astimezone(),
+        identity=Identity.of(subject, None),
+        demo_allowed=allow_demo,
+    )
+    _write(output, exported(answered, to))
+    print(f"wrote {output}")
 
 
 @app.command()

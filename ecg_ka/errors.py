@@ -15,6 +15,8 @@
     |   |-- MissingLeads             leads that the model needs are not there
     |   |-- TooShort                 less signal than the model needs
     |   `-- FlatSignal               no electrical activity in it
+    |-- ExportError                  an answer cannot be written as what was asked for
+    |   `-- DemoExport               a demonstration's number was asked for as a record
     |-- BundleError                  a model bundle is incomplete, altered or of another version
     |-- MissingDependency            an optional package is needed for this call
     `-- NoWorkingSpace               no room for the temporary files that a format needs
@@ -113,6 +115,18 @@ class FlatSignal(UnusableRecord):
     """The needed leads carry no electrical activity."""
 
     title = "Flat signal"
+
+
+class ExportError(EcgError):
+    """An answer cannot be written in the language that was asked for."""
+
+    title = "Output not possible"
+
+
+class DemoExport(ExportError):
+    """The number of a demonstration was asked for in the form of a record."""
+
+    title = "Demonstration stays out of records"
 
 
 class BundleError(EcgError):

@@ -4,26 +4,38 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 
 import uvicorn
 
 import ecg_ka
-from service import logs, settings
+from service import commands, logs, settings
+from service.access.callers import Callers, refuse_open_bind
 from service.app import create_app
+from service.errors import StorageUnavailable
 from service.protocol import timed_headers
+from service.storage.keys import InvalidKey
+from service.storage.store import NoStore, open_store
 
+Run = Callable[[settings.Settings, argparse.Namespace], int]
 _SHUTDOWN_S = 20
 
 
 def main() -> int:
-    """Run the server until it is told to stop; 2 when a setting is wrong."""
-    _parser().parse_args()
+    """Run a command, or the server until it is told to stop; 2 when a setting is wrong."""
+    chosen = _parser().parse_args()
     try:
-        chosen = settings.from_environment()
-    except settings.SettingsError as error:
+        run: Run = getattr(chosen, "run", _serve)
+        return run(settings.from_environment(), chosen)
+    except (settings.SettingsError, InvalidKey, StorageUnavailable) as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - said before there is a log
         return 2
+
+
+def _serve(chosen: settings.Settings, _: argparse.Namespace) -> int:
     logs.configure()
+    _refuse_open_bind(chosen)
     uvicorn.run(
         create_app(chosen),
         host=chosen.host,
@@ -31,7 +43,8 @@ def main() -> int:
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=bool(chosen.trusted_proxies),
+        forwarded_allow_ips=chosen.trusted_proxies,
         http=timed_headers(chosen.header_timeout_s),
         limit_concurrency=chosen.max_connections + 1,  # uvicorn refuses from this number on
         timeout_keep_alive=chosen.keep_alive_s,
@@ -40,8 +53,19 @@ def main() -> int:
     return 0
 
 
+def _refuse_open_bind(chosen: settings.Settings) -> None:
+    try:
+        store = open_store(chosen)
+    except NoStore:
+        store = None
+    with suppress(StorageUnavailable):  # whether there is a key is not known: until it is, the guard lets nobody in
+        refuse_open_bind(chosen, Callers(chosen, store))
+    if store is not None:
+        store.database.close()
+
+
 def _parser() -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog="python -m service",
         description="Serves potassium estimates from 12-lead ECG files over HTTP.",
         epilog=f"settings, by environment variable:\n{settings.table()}\n\n"
@@ -53,6 +77,8 @@ def _parser() -> argparse.ArgumentParser:
         f"The interface is described at /openapi.json. {ecg_ka.DISCLAIMER}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    commands.add_to(parser)
+    return parser
 
 
 if __name__ == "__main__":

@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 import ecg_ka
 from service import errors, examples
+from service.access.callers import Callers
+from service.access.guard import Guard, requires
 from service.middleware import BodyLimit, Envelope
-from service.routes import health, model, predict
+from service.monitoring.gauges import Gauges
+from service.monitoring.meter import Meter
+from service.routes import audit, batches, cds, feedback, health, metrics, model, monitoring, predict, quality
+from service.routes.refusals import refusals
 from service.settings import Settings
 from service.state import Gate, State
+from service.storage import retention
+from service.storage.keys import Scope
+from service.storage.store import OFF, NoStore, Store, open_store
 
 _LOG = logging.getLogger("service")
 
+_GUARDED = (
+    (Scope.PREDICT, (predict, quality, batches)),
+    (Scope.FEEDBACK, (feedback,)),
+    (Scope.ADMIN, (audit,)),
+    (None, (cds, model, monitoring, metrics)),
+)
+"""Which key opens which routes; None: any key."""
+
+_BATCHES_AT_A_TIME = 2
 _DESCRIPTION = f"""Estimates serum potassium from the file of a 12-lead ECG, with what stands behind the number.
 
 **{ecg_ka.DISCLAIMER}**
@@ -36,11 +54,16 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.add_middleware(BodyLimit, max_bytes=settings.max_upload_bytes)
+    limits = {"/v1/batches": settings.batch_upload_bytes}
+    app.add_middleware(BodyLimit, max_bytes=settings.max_upload_bytes, max_bytes_of=limits)
     app.add_middleware(Envelope)  # added last, so outermost
     errors.register(app)
-    for route in (predict, model, health):
-        app.include_router(route.router)
+    app.include_router(health.router)
+    for scope, routes in _GUARDED:
+        for route in routes:
+            app.include_router(
+                route.router, dependencies=[Depends(requires(scope))], responses=refusals(401, 403, 429, 503)
+            )
     _show_example(app)
     return app
 
@@ -53,12 +76,48 @@ def _show_example(app: FastAPI) -> None:
 
 @asynccontextmanager
 async def _lifespan(settings: Settings) -> AsyncIterator[State]:
-    yield State(
-        settings=settings,
-        estimator=_load(settings),
-        uploads=Gate(settings.max_uploads, "uploads"),
-        estimates=Gate(settings.max_concurrent, "estimates"),
-    )
+    store = _opened(settings)
+    estimator = _load(settings)
+    stop = asyncio.Event()
+    cleaning = asyncio.create_task(_clean(store, stop)) if store else None
+    try:
+        yield State(
+            settings=settings,
+            estimator=estimator,
+            uploads=Gate(settings.max_uploads, "uploads"),
+            estimates=Gate(settings.max_concurrent, "estimates"),
+            batches=Gate(_BATCHES_AT_A_TIME, "batches"),
+            store=store,
+            guard=Guard(settings, Callers(settings, store)),
+            meter=Meter(Gauges(store, estimator, settings.lease_s)),
+        )
+    finally:
+        stop.set()
+        if cleaning:
+            await cleaning
+        if store:
+            store.database.close()
+
+
+def _opened(settings: Settings) -> Store | None:
+    """The store, or None: then the log tells why, and what is off for it."""
+    try:
+        return open_store(settings)
+    except NoStore as error:
+        _LOG.warning("no storage", extra={"data": {"reason": str(error), "effect": OFF}})
+        return None
+
+
+async def _clean(store: Store, stop: asyncio.Event) -> None:
+    """Delete what is old, at the start and every hour."""
+    while not stop.is_set():
+        try:
+            await asyncio.to_thread(retention.purge, store)
+        except errors.StorageUnavailable:
+            _LOG.warning("nothing was deleted, storage unavailable")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(retention.INTERVAL_S):
+                await stop.wait()
 
 
 def _load(settings: Settings) -> ecg_ka.Estimator | None:

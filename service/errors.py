@@ -77,11 +77,95 @@ class NotReady(ServiceError):
     title = "Not ready"
 
 
+class Unauthenticated(ServiceError):
+    """No key or token came, or it is not a valid one."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    title = "Unauthenticated"
+    headers = {"WWW-Authenticate": "Bearer", "Connection": "close"}  # noqa: RUF012 - the body is not read
+
+
+class Forbidden(ServiceError):
+    """The caller is known and may not do this."""
+
+    status = HTTPStatus.FORBIDDEN
+    title = "Forbidden"
+    headers = {"Connection": "close"}  # noqa: RUF012 - the body is not read
+
+
+class TooManyRequests(ServiceError):
+    """One caller asks too often, or guesses keys."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    title = "Too many requests"
+
+    def __init__(self, detail: str, retry_after_s: float) -> None:
+        super().__init__(detail)
+        self.headers = {"Retry-After": str(max(1, round(retry_after_s + 0.5))), "Connection": "close"}
+
+
+class StorageUnavailable(ServiceError):
+    """The database or the spool does not take what has to be kept."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    title = "Storage unavailable"
+    headers = {"Retry-After": "5"}  # noqa: RUF012 - read only
+
+
+class StorageOff(ServiceError):
+    """The service keeps nothing, so there is nothing to do this with."""
+
+    status = HTTPStatus.NOT_IMPLEMENTED
+    title = "Storage off"
+
+
+class IdempotencyMismatch(ServiceError):
+    """An ``Idempotency-Key`` came again with another request."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    title = "Idempotency mismatch"
+
+
+class UnknownEstimate(ServiceError):
+    """No estimate of this id is kept."""
+
+    status = HTTPStatus.NOT_FOUND
+    title = "Unknown estimate"
+
+
+class UnknownBatch(ServiceError):
+    """No batch of this id is kept for this caller."""
+
+    status = HTTPStatus.NOT_FOUND
+    title = "Unknown batch"
+
+
+class WorkersDied(ServiceError):
+    """Every worker that began with this ECG ended before it was done."""
+
+    title = "Workers died"
+
+
+class EcgLost(ServiceError):
+    """The bytes of an ECG of a batch are gone."""
+
+    title = "ECG lost"
+
+
+class MissingPrefetch(ServiceError):
+    """A CDS Hooks request lacks the data that the service asked for, and it fetches nothing itself."""
+
+    status = HTTPStatus.PRECONDITION_FAILED
+    title = "Missing prefetch"
+
+
 STATUS: dict[type[ecg_ka.EcgError], HTTPStatus] = {
     ecg_ka.UnknownFormat: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     ecg_ka.RecordTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     ecg_ka.UnreadableRecord: HTTPStatus.BAD_REQUEST,
     ecg_ka.UnusableRecord: HTTPStatus.UNPROCESSABLE_ENTITY,
+    ecg_ka.DemoExport: HTTPStatus.CONFLICT,
+    ecg_ka.ExportError: HTTPStatus.UNPROCESSABLE_ENTITY,
     ecg_ka.BundleError: HTTPStatus.SERVICE_UNAVAILABLE,
     ecg_ka.MissingDependency: HTTPStatus.NOT_IMPLEMENTED,
     ecg_ka.NoWorkingSpace: HTTPStatus.SERVICE_UNAVAILABLE,

@@ -6,6 +6,8 @@ import logging
 import re
 import time
 import uuid
+from collections.abc import Mapping
+from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -14,6 +16,17 @@ from service import logs
 from service.errors import BodyTooLarge, response_of
 
 _LOG = logging.getLogger("service")
+_SECURITY_HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+"""Of every answer that does not say otherwise itself, as a page has to."""
+
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -37,7 +50,7 @@ class Envelope:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _add_headers(MutableHeaders(scope=message), request_id)
+                _add_headers(MutableHeaders(scope=message), scope["state"])
             await send(message)
 
         try:
@@ -47,22 +60,28 @@ class Envelope:
             scope["problem"] = type(error).__name__
             if status is None:
                 await response_of(error, request_id)(scope, receive, send_with_headers)
-        _log(scope, request_id, status, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        _log(scope, request_id, status, seconds)
+        if "meter" in scope["state"]:
+            scope["state"]["meter"].count_request(_method(scope), _route(scope), status, seconds)
 
 
 class BodyLimit:
-    """Refuses a body over ``max_bytes``: at once when the header says so, else when one byte too many has come."""
+    """Refuses a body over ``max_bytes``, or another number for its path: at once when the header says so, else when one
+    byte too many has come."""
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, max_bytes: int, max_bytes_of: Mapping[str, int]) -> None:
         self.app = app
         self.max_bytes = max_bytes
+        self.max_bytes_of = max_bytes_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
+        max_bytes = self.max_bytes_of.get(scope.get("path", ""), self.max_bytes)
         declared = Headers(scope=scope).get("content-length", "") if scope["type"] == "http" else ""
-        if declared.isdecimal() and int(declared) > self.max_bytes:
+        if declared.isdecimal() and int(declared) > max_bytes:
             scope["problem"] = BodyTooLarge.__name__
-            await response_of(self._error(), scope["state"]["request_id"])(scope, receive, send)
+            await response_of(_too_large(max_bytes), scope["state"]["request_id"])(scope, receive, send)
             return
         n_bytes = 0
 
@@ -70,27 +89,30 @@ class BodyLimit:
             nonlocal n_bytes
             message = await receive()
             n_bytes += len(message.get("body", b""))
-            if n_bytes > self.max_bytes:
-                raise self._error()
+            if n_bytes > max_bytes:
+                raise _too_large(max_bytes)
             return message
 
         await self.app(scope, receive_counted, send)
 
-    def _error(self) -> BodyTooLarge:
-        return BodyTooLarge(
-            f"the request body has more than {self.max_bytes} bytes; expected at most that many. "
-            "Ten seconds of 12 leads take about 120,000 bytes: send one ECG."
-        )
+
+def _too_large(max_bytes: int) -> BodyTooLarge:
+    return BodyTooLarge(
+        f"the request body has more than {max_bytes} bytes; expected at most that many. "
+        "Ten seconds of 12 leads take about 120,000 bytes: send one ECG, or fewer of them in a batch."
+    )
 
 
 def _request_id(given: str | None) -> str:
     return given if given and _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
 
-def _add_headers(headers: MutableHeaders, request_id: str) -> None:
-    headers["X-Request-ID"] = request_id
-    headers["Cache-Control"] = "no-store"
-    headers["X-Content-Type-Options"] = "nosniff"
+def _add_headers(headers: MutableHeaders, state: dict[str, Any]) -> None:
+    headers["X-Request-ID"] = state["request_id"]
+    if "estimate_id" in state:
+        headers["X-Estimate-ID"] = state["estimate_id"]
+    for name, value in _SECURITY_HEADERS.items():
+        headers.setdefault(name, value)
 
 
 def _report(error: Exception, request_id: str) -> None:
@@ -101,10 +123,22 @@ def _report(error: Exception, request_id: str) -> None:
 def _log(scope: Scope, request_id: str, status: int | None, seconds: float) -> None:
     data = {
         "request_id": request_id,
-        "method": scope["method"],
-        "route": getattr(scope.get("route"), "path", None),  # as declared: a path as sent may hold anything
+        "method": _method(scope),
+        "route": _route(scope),
         "status": status,
         "problem": scope.get("problem"),
         "duration_ms": round(1000 * seconds, 1),
     }
+    caller = scope["state"].get("caller")
+    data["caller"] = caller.name if caller else None
     _LOG.info("request", extra={"data": data})
+
+
+def _method(scope: Scope) -> str:
+    """The method, if it is one: it may be any word."""
+    return scope["method"] if scope["method"] in _METHODS else "other"
+
+
+def _route(scope: Scope) -> str | None:
+    """The route as declared: a path as sent may hold anything."""
+    return getattr(scope.get("route"), "path", None)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ecg_ka import BANDS_SENTENCE, SEVERE_SENTENCE, Band, Category, SevereBand
+from ecg_ka import BANDS_SENTENCE, SEVERE_SENTENCE, Band, Category, Output, SevereBand
 
 
-class PredictFields(BaseModel):
+class EcgFields(BaseModel):
     """What the caller may send beside the file. ``fs_hz``, ``units`` and ``leads`` are for files that do not say these
     themselves; another value than the file's own is refused."""
 
@@ -27,6 +27,31 @@ class PredictFields(BaseModel):
     def lead_names(self) -> tuple[str, ...] | None:
         """The lead names one by one."""
         return None if self.leads is None else tuple(name.strip() for name in self.leads.split(","))
+
+
+class PredictFields(EcgFields):
+    """What may stand beside the ECG of one estimate: also in which language the answer is wanted, and for whom."""
+
+    output: Annotated[
+        Output,
+        Field(
+            description="language of the answer: json; fhir (R4 transaction bundle), dicom-sr (Comprehensive SR, for "
+            "an ECG that came as DICOM) and hl7v2 (v2.5.1 ORU^R01) for records; pdf and svg (the page with the tracing)"
+        ),
+    ] = Output.JSON
+    subject: Annotated[
+        str | None,
+        Field(
+            max_length=320,
+            description="for fhir and hl7v2: a FHIR reference to the patient, or assigner and record number with a bar "
+            "between; copied into this answer and stored nowhere",
+            examples=["Patient/4711", "HOSPITAL|4711"],
+        ),
+    ] = None
+    client_reference: Annotated[
+        str | None,
+        Field(max_length=120, description="for fhir and hl7v2: what the caller calls this request; as for subject"),
+    ] = None
 
 
 class _Out(BaseModel):
@@ -220,6 +245,39 @@ class ModelOut(_Out):
     wide_interval_mmol_l: float
     metrics: dict[str, Any]
     disclaimer: str
+
+
+class CdsRequest(BaseModel):
+    """What is read of a CDS Hooks request; the rest of it is not looked at, its ``fhirServer`` and tokens above all."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    hook: Literal["patient-view"]
+    hookInstance: Annotated[str, Field(min_length=1, max_length=128)]  # noqa: N815 - named by CDS Hooks
+    context: CdsContext
+    prefetch: Annotated[dict[str, Any] | None, Field(description="what GET /cds-services asks for; null if none")] = (
+        None
+    )
+
+
+class CdsContext(BaseModel):
+    """Whose record is open."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    patientId: Annotated[str, Field(pattern=r"^[A-Za-z0-9.\-]{1,64}$")]  # noqa: N815 - named by CDS Hooks
+
+
+class CdsServicesOut(_Out):
+    """The one service there is, as CDS Hooks describes services."""
+
+    services: list[dict[str, Any]]
+
+
+class CdsCardsOut(_Out):
+    """At most one card, below 140 characters, whose only suggestion is a confirmatory serum potassium."""
+
+    cards: list[dict[str, Any]]
 
 
 class HealthOut(_Out):

@@ -9,8 +9,11 @@ from typing import Annotated, TypedDict
 from fastapi import Depends, Request
 
 from ecg_ka import Estimator
-from service.errors import NotReady, Overloaded
+from service.access.guard import Guard
+from service.errors import NotReady, Overloaded, StorageOff
+from service.monitoring.meter import Meter
 from service.settings import Settings
+from service.storage.store import OFF, Store
 
 
 class Gate:
@@ -40,16 +43,21 @@ class Gate:
 
 
 class State(TypedDict):
-    """What the lifespan hands to every request; ``estimator`` is None when its bundle could not be loaded.
+    """What the lifespan hands to every request; ``estimator`` is None when its bundle could not be loaded, ``store``
+    when nothing is kept.
 
-    A body passes the gate ``uploads`` while it arrives and ``estimates`` once it is there: a slow sender keeps nobody
-    from an estimate.
+    A body passes the gate ``uploads`` (that of a batch ``batches``) while it arrives and ``estimates`` once it is
+    there: a slow sender keeps nobody from an estimate.
     """
 
     settings: Settings
     estimator: Estimator | None
     uploads: Gate
     estimates: Gate
+    batches: Gate
+    store: Store | None
+    guard: Guard
+    meter: Meter
 
 
 async def loaded_estimator(request: Request) -> Estimator:
@@ -65,3 +73,18 @@ async def loaded_estimator(request: Request) -> Estimator:
 
 
 LoadedEstimator = Annotated[Estimator, Depends(loaded_estimator)]
+
+
+async def opened_store(request: Request) -> Store:
+    """The store.
+
+    Raises:
+        StorageOff: nothing is kept here.
+    """
+    store: Store | None = request.state["store"]
+    if store is None:
+        raise StorageOff(f"{OFF}. Expected ECG_KA_DATA to name a folder that can be written.")
+    return store
+
+
+OpenedStore = Annotated[Store, Depends(opened_store)]

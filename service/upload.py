@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from service.errors import InvalidRequest, MalformedBody, UnsupportedBody, UploadTimeout
+from service.packing import fingerprint_of, packed
 from service.schemas import PredictFields
 from service.settings import Settings
 from service.state import LoadedEstimator
 
+F = TypeVar("F", bound=BaseModel)
+
 MAX_FILES = 64
-MAX_FIELDS = 8
+MAX_FIELDS = 16
 MAX_FIELD_BYTES = 4096
 
 
@@ -30,16 +33,29 @@ class Upload:
     source: bytes | Mapping[str, bytes]
     fields: PredictFields
 
+    @property
+    def content(self) -> bytes:
+        """The bytes of the ECG, in one piece."""
+        return self.source if isinstance(self.source, bytes) else packed(self.source)
 
-class _InMemoryParser(MultiPartParser):
+    @property
+    def fingerprint(self) -> str:
+        """The hash of all that was sent."""
+        return fingerprint_of(self.fields, [self.content])
+
+
+class InMemoryParser(MultiPartParser):
+    """A parser that never writes to the disk and refuses a body without its end."""
+
     spool_max_size = 0  # for a spooled file this means: never onto the disk
 
-    def __init__(self, request: Request) -> None:
-        limits = {"max_files": MAX_FILES, "max_fields": MAX_FIELDS, "max_part_size": MAX_FIELD_BYTES}
+    def __init__(self, request: Request, max_files: int) -> None:
+        limits = {"max_files": max_files, "max_fields": MAX_FIELDS, "max_part_size": MAX_FIELD_BYTES}
         super().__init__(request.headers, self._to_the_end(request), **limits)
         self._is_complete = False
 
     def on_end(self) -> None:
+        """The closing boundary came."""
         self._is_complete = True
 
     async def _to_the_end(self, request: Request) -> AsyncGenerator[bytes, None]:
@@ -57,7 +73,7 @@ async def receive_upload(request: Request, _: LoadedEstimator) -> AsyncIterator[
         Overloaded: before that too, or when no place is free once the body is there.
         UnsupportedBody, MalformedBody, BodyTooLarge, UploadTimeout, InvalidRequest: as named.
     """
-    _refuse_other_requests(request)
+    refuse_other_requests(request)
     with request.state["uploads"].entered():
         upload = await _upload(request)
     with request.state["estimates"].entered():
@@ -67,10 +83,15 @@ async def receive_upload(request: Request, _: LoadedEstimator) -> AsyncIterator[
 ReceivedUpload = Annotated[Upload, Depends(receive_upload)]
 
 
-def _refuse_other_requests(request: Request) -> None:
+def refuse_other_requests(request: Request) -> None:
+    """Let nothing but a form pass.
+
+    Raises:
+        UnsupportedBody, InvalidRequest: as named.
+    """
     if request.query_params:
         raise InvalidRequest(
-            "the address holds a query; expected none. Send level, fs_hz, units and leads as form fields."
+            "the address holds a query; expected none. Send level, output and the like as form fields."
         )
     media_type, options = parse_options_header(request.headers.get("content-type"))
     if media_type != b"multipart/form-data":
@@ -80,23 +101,28 @@ def _refuse_other_requests(request: Request) -> None:
 
 
 async def _upload(request: Request) -> Upload:
-    form = await _parse(request)
+    form = await parse_form(request, MAX_FILES)
     try:
         return Upload(source=await _source(form), fields=_fields(form))
     finally:
         await form.close()
 
 
-async def _parse(request: Request) -> FormData:
+async def parse_form(request: Request, max_files: int) -> FormData:
+    """The form, once all of it is there.
+
+    Raises:
+        MalformedBody, BodyTooLarge, UploadTimeout: as named.
+    """
     settings: Settings = request.state["settings"]
-    parser = _InMemoryParser(request)
+    parser = InMemoryParser(request, max_files)
     try:
         async with asyncio.timeout(settings.upload_timeout_s):
             return await parser.parse()
     except TimeoutError:
         raise UploadTimeout(f"the body did not arrive within {settings.upload_timeout_s:g} s; send it again.") from None
     except MultiPartException as error:
-        raise MalformedBody(f"{error.message} Expected up to {MAX_FILES} files and {MAX_FIELDS} fields.") from None
+        raise MalformedBody(f"{error.message} Expected up to {max_files} files and {MAX_FIELDS} fields.") from None
 
 
 async def _source(form: FormData) -> bytes | Mapping[str, bytes]:
@@ -116,13 +142,22 @@ async def _source(form: FormData) -> bytes | Mapping[str, bytes]:
 
 
 def _fields(form: FormData) -> PredictFields:
+    return fields_of(form, PredictFields)
+
+
+def fields_of(form: FormData, kind: type[F]) -> F:
+    """The fields beside the files.
+
+    Raises:
+        InvalidRequest: one is unknown, given twice, or out of range.
+    """
     items = [(name, value) for name, value in form.multi_items() if name != "file"]
     values = dict(items)
     if len(values) < len(items):
         raise InvalidRequest("a form field was sent twice; expected each once, except 'file'.")
     try:
-        return PredictFields.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))[:40]}: {fault['msg']}" for fault in error.errors())
-        known = ", ".join(PredictFields.model_fields)
+        known = ", ".join(kind.model_fields)
         raise InvalidRequest(f"{faults}. Expected 'file' and, optionally, {known}.") from None

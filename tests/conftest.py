@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.required import missing
+
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 
@@ -14,5 +16,5 @@ SHARED = ROOT.parent / "shared" / "data"
 def shared_data() -> Path:
     """The folder of real ECG files, which is not part of the project."""
     if not SHARED.is_dir():
-        pytest.skip(f"real ECG files are not at {SHARED}")
+        missing("shared", f"real ECG files are not at {SHARED}")
     return SHARED

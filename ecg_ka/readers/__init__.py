@@ -8,14 +8,18 @@ from pathlib import Path
 import numpy as np
 
 from ecg_ka.readers import intake, registry
+from ecg_ka.readers.files import Files
 from ecg_ka.readers.given import Given
 from ecg_ka.record import EcgRecord
 
-__all__ = ["read"]
+__all__ = ["EcgSource", "files_of", "read"]
+
+EcgSource = str | Path | bytes | bytearray | memoryview | Mapping[str, bytes]
+"""A path, the bytes of a file, or uploaded files by name."""
 
 
 def read(
-    source: str | Path | bytes | bytearray | memoryview | Mapping[str, bytes],
+    source: EcgSource,
     *,
     fs_hz: float | None = None,
     units: str | None = None,
@@ -44,7 +48,16 @@ def read(
         return kind.read(files, given)
 
 
-def _contents(source: str | Path | bytes | bytearray | memoryview | Mapping[str, bytes]) -> Mapping[str, bytes]:
+def files_of(source: EcgSource) -> Files:
+    """The files that :func:`read` reads of a source.
+
+    Raises:
+        UnreadableRecord: and its subclasses, when they cannot be found out.
+    """
+    return registry.pick(_contents(source))[1]
+
+
+def _contents(source: EcgSource) -> Mapping[str, bytes]:
     if isinstance(source, bytes | bytearray | memoryview):
         return intake.from_bytes(bytes(source))
     if isinstance(source, Mapping):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from service.routes.refusals import refusals
 from service.schemas import HealthOut
 from service.state import LoadedEstimator
+from service.storage.store import Store
 
 router = APIRouter(tags=["health"])
 
@@ -18,6 +19,9 @@ async def healthz() -> HealthOut:
 
 
 @router.get("/readyz", responses=refusals(503))
-async def readyz(_: LoadedEstimator) -> HealthOut:
-    """The model bundle is loaded; 503 otherwise."""
+def readyz(request: Request, _: LoadedEstimator) -> HealthOut:
+    """The model bundle is loaded, and the database answers where there is one; 503 otherwise."""
+    store: Store | None = request.state["store"]
+    if store is not None:
+        store.database.ping()
     return HealthOut(status="ready")

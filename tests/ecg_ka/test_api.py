@@ -24,7 +24,18 @@ def test_all_names_are_the_public_ones() -> None:
 
 
 def test_importing_loads_nothing_heavy() -> None:
-    heavy = ("torch", "pandas", "neurokit2", "matplotlib", "wfdb", "pydicom", "onnxruntime", "fastapi")
+    heavy: tuple[str, ...] = (
+        "torch",
+        "pandas",
+        "neurokit2",
+        "matplotlib",
+        "wfdb",
+        "pydicom",
+        "onnxruntime",
+        "fastapi",
+        "fhir",
+    )
+    heavy += ("highdicom", "defusedxml")
     code = f"import sys, ecg_ka, ecg_ka.cli; print([m for m in {heavy} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"

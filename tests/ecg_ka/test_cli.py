@@ -144,6 +144,17 @@ def test_plot_writes_a_page_with_the_number_and_the_notice(file: Path, tmp_path:
     assert "DEMO_MODEL" in text
 
 
+def test_export_writes_other_languages_and_keeps_demonstrations_out_of_records(file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert "simulated" in ecg_ka("export", file, "--to", "fhir", "-o", out, code=2)
+    assert not out.exists()
+    ecg_ka("export", file, "--to", "fhir", "-o", out, "--allow-demo", "--subject", "HOSPITAL|4711")
+    assert json.loads(out.read_bytes())["type"] == "transaction"
+    assert "--force" in ecg_ka("export", file, "--to", "pdf", "-o", out, code=2)
+    ecg_ka("export", file, "--to", "pdf", "-o", out, "--force")
+    assert out.read_bytes().startswith(b"%PDF-")
+
+
 def test_simulate_writes_what_estimate_reads(tmp_path: Path) -> None:
     out = tmp_path / "high.csv"
     ecg_ka("simulate", "--potassium", "7.5", "-o", out, "--patient", "3")

@@ -24,6 +24,8 @@ from pydicom.data import get_testdata_file
 import ecg_ka
 from service.app import create_app
 from service.settings import Settings
+from service.storage.store import Store, open_store
+from tests.service.postgres import Postgres, started
 
 ROOT = Path(__file__).parents[2]
 FS_HZ = 500
@@ -31,14 +33,21 @@ FS_HZ = 500
 
 @dataclass(frozen=True)
 class Server:
-    """A running server: its client, its port, and the file that its log goes to."""
+    """A running server: its client, its port, the file that its log goes to, and its process."""
 
     client: httpx2.Client
     port: int
     log: Path
+    process: subprocess.Popen[bytes]
 
     def log_lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+
+@pytest.fixture(autouse=True)
+def _only_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the tests are told in the style of a setting is none to the service."""
+    monkeypatch.delenv("ECG_KA_REQUIRE", raising=False)
 
 
 @pytest.fixture(scope="session")
@@ -110,6 +119,23 @@ def dicom_bytes() -> bytes:
     return Path(path).read_bytes()
 
 
+def environment(folder: Path, **settings: object) -> dict[str, str]:
+    """The variables of a process with these settings; nothing of the machine's own."""
+    chosen = {f"ECG_KA_{name.upper()}": str(value) for name, value in settings.items()}
+    (folder / "home").mkdir(exist_ok=True)
+    left_out = ("CI", "ORT_", "XDG_", "ECG_KA_REQUIRE")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
+    return {**inherited, "HOME": str(folder / "home"), **chosen}
+
+
+def program(folder: Path, *arguments: str, **settings: object) -> subprocess.Popen[bytes]:
+    """``python -m service`` with these arguments and settings, as a process of its own."""
+    command = [sys.executable, "-m", "service", *arguments]
+    with (folder / "service.log").open("ab") as stderr:
+        env = environment(folder, **settings)
+        return subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=stderr)
+
+
 @contextmanager
 def running(folder: Path, **settings: object) -> Iterator[Server]:
     """``python -m service`` with these settings, until the end of the block."""
@@ -117,29 +143,20 @@ def running(folder: Path, **settings: object) -> Iterator[Server]:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     log = folder / "service.log"
-    chosen = {f"ECG_KA_{name.upper()}": str(value) for name, value in {"port": port, **settings}.items()}
-    (folder / "home").mkdir()
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("CI", "ORT_", "XDG_"))}
     with (
-        log.open("wb") as stderr,
-        subprocess.Popen(
-            [sys.executable, "-m", "service"],
-            cwd=ROOT,
-            env={**inherited, "HOME": str(folder / "home"), **chosen},
-            stderr=stderr,
-        ) as process,
+        program(folder, port=port, **settings) as process,
         httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as client,
     ):
         try:
             _wait_until_ready(client, process, log)
-            yield Server(client=client, port=port, log=log)
+            yield Server(client=client, port=port, log=log, process=process)
         finally:
             process.terminate()
             process.wait(timeout=30)
 
 
 def _wait_until_ready(client: httpx2.Client, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 150
     while time.monotonic() < deadline and process.poll() is None:
         try:
             if client.get("/readyz").status_code == 200:
@@ -170,3 +187,34 @@ def client(bundle_folder: Path) -> Iterator[TestClient]:
     """The application in this process."""
     with TestClient(create_app(Settings(bundle=bundle_folder))) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server of our own on loopback."""
+    with started() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def kept(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
+    """Settings with an empty storage, once of each kind."""
+    chosen: dict[str, Any] = {"data": tmp_path / "data"}
+    if request.param == "postgresql":
+        chosen["database"] = request.getfixturevalue("postgres").new_database()
+    return chosen
+
+
+@pytest.fixture
+def store(kept: dict[str, Any]) -> Iterator[Store]:
+    """An empty storage of each kind."""
+    opened = open_store(Settings(**kept))
+    yield opened
+    opened.database.close()
+
+
+@pytest.fixture
+def keeping(kept: dict[str, Any], bundle_folder: Path) -> Iterator[TestClient]:
+    """The application in this process, with an empty storage of each kind."""
+    with TestClient(create_app(Settings(bundle=bundle_folder, **kept))) as started_client:
+        yield started_client

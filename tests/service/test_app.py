@@ -120,7 +120,9 @@ def test_the_interface_description_teaches_and_promises_nothing(client: TestClie
     described = client.get("/openapi.json").json()
     assert ecg_ka.DISCLAIMER in described["info"]["description"]
     predict = described["paths"]["/v1/predict"]["post"]
-    assert set(predict["responses"]) == {"200", "400", "408", "413", "415", "422", "503"}
+    assert set(predict["responses"]) == {
+        *("200", "400", "401", "403", "408", "409", "413", "415", "422", "429", "501", "503")
+    }
     body = predict["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert set(body["properties"]) == {"file", *schemas.PredictFields.model_fields}
     example = predict["responses"]["200"]["content"]["application/json"]["example"]

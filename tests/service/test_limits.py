@@ -50,6 +50,16 @@ def test_a_body_without_a_declared_size_is_cut_off_at_the_limit(narrow_server: A
     assert sent < 20_000_000  # what the socket buffers of both ends hold, not what a client may send
 
 
+def test_a_json_body_is_read_within_limits(narrow_server: Any) -> None:
+    head = b"POST /v1/feedback HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    for n_bytes, sent, status in ((1_000_001, b"", b"413"), (100, b"{", b"408"), (2, b"[]", b"422")):
+        with connect(narrow_server) as connection:
+            connection.sendall(head % n_bytes + sent)
+            answer = connection.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 " + status), answer
+    assert narrow_server.client.post("/v1/feedback", content=b"{}").status_code == 415
+
+
 def test_a_file_over_the_limit_of_the_library_is_413(server: Any) -> None:
     archive_like = b"PK\x03\x04" + bytes(19_900_000)
     answer = server.client.post("/v1/predict", files={"file": ("a", archive_like)})

@@ -1,0 +1,1 @@
+"""How the model does here: metrics of what is kept, and gauges for Prometheus."""

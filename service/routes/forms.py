@@ -1,0 +1,55 @@
+"""How the interface description tells of bodies; the routes read them themselves, to bound them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+ONE_ECG = "one file, the files of one ECG (such as .hea and .dat), or a zip of them"
+MANY_ECGS = "files of many ECGs, or zips of them; .hea and .dat of one name are one ECG, and so is a zip within a zip"
+
+
+def form_of(fields: type[BaseModel], file: str) -> dict[str, Any]:
+    """The request body of an upload."""
+    schema = _described(fields)
+    files = {
+        "description": file,
+        "type": "array",
+        "minItems": 1,
+        "items": {"type": "string", "contentMediaType": "application/octet-stream"},
+    }
+    schema |= {"properties": {"file": files, **schema["properties"]}, "required": ["file"]}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+
+
+def json_of(kind: type[BaseModel]) -> dict[str, Any]:
+    """The request body of JSON."""
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": _described(kind)}}}}
+
+
+def _described(kind: type[BaseModel]) -> dict[str, Any]:
+    """The schema with everything in its place: a reference would be looked for at the root of the whole description."""
+    schema = kind.model_json_schema()
+    inlined: dict[str, Any] = _inlined(schema, schema.pop("$defs", {}))
+    return inlined
+
+
+def _inlined(part: Any, named: dict[str, Any]) -> Any:
+    match part:
+        case {"$ref": str(reference), **rest}:
+            return _inlined({**named[reference.rpartition("/")[2]], **rest}, named)
+        case dict():
+            return {name: _inlined(value, named) for name, value in part.items()}
+        case list():
+            return [_inlined(value, named) for value in part]
+    return part
+
+
+REPLAY_KEY: dict[str, Any] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "a name for this request: sent again within 24 hours with the same body, it does nothing again",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}

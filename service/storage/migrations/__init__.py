@@ -1,0 +1,1 @@
+"""Alembic migrations; a start brings the database to the newest one."""

@@ -1,0 +1,17 @@
+"""What must not be missing: ``ECG_KA_REQUIRE=browser,postgres,shared`` turns a skip for want of one into a failure."""
+
+from __future__ import annotations
+
+import os
+from typing import NoReturn
+
+import pytest
+
+REQUIRED = frozenset(os.environ.get("ECG_KA_REQUIRE", "").split(","))
+
+
+def missing(what: str, reason: str) -> NoReturn:
+    """Skip the test for this reason, or fail it when the thing is required."""
+    if what in REQUIRED:
+        pytest.fail(f"{reason}, and ECG_KA_REQUIRE names {what}")
+    pytest.skip(reason)
