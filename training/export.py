@@ -24,7 +24,7 @@ from ecg_ka.uncertainty import Calibration, LabelDensity, Regions, VarianceCompo
 from training.calibrate import Of, licences_of, variance_components, wide_interval
 from training.card import model_card
 from training.cohort import Cohort, Split
-from training.config import parse
+from training.config import execute
 from training.ensemble import Ensemble, ServedEnsemble, joined
 from training.evaluate import evaluate, predict_split
 from training.novelty import fit_novelty
@@ -52,7 +52,11 @@ class ExportConfig:
 
 def main() -> None:
     """Entry point of ``python -m training.export``."""
-    bundle = export(parse(ExportConfig))
+    execute(ExportConfig, _told)
+
+
+def _told(config: ExportConfig) -> None:
+    bundle = export(config)
     print(f"{bundle.provenance.name} {bundle.provenance.version}, sha256 {bundle.sha256}")
 
 
@@ -131,7 +135,7 @@ def _provenance(config: ExportConfig, cohort: Cohort) -> Provenance:
         name=config.name,
         version=config.version,
         is_simulated=bool(about["is_simulated"]),
-        trained_on=f"{len(train)} ECGs: {about['description']}",
+        trained_on=f"{len(train)} ECGs: {about['description']}{_features_of(config.run, about['description'])}",
         calibrated_on=f"{len(cohort.rows(Split.CALIBRATION))} ECGs of other patients: {about['description']}",
         intended_use="Research use only, not a medical device. "
         + ("Demonstrates the software; its numbers say nothing about patients." if about["is_simulated"] else ""),
@@ -151,6 +155,13 @@ def _personal(network: PotassiumNet, config: ExportConfig, cohort: Cohort) -> Va
 def _density(cohort: Cohort, natural: Cohort) -> LabelDensity:
     n_train = len(cohort.first_rows(Split.TRAIN))
     return LabelDensity.from_labels(natural.labels(natural.first_rows(Split.TRAIN)), n_train)
+
+
+def _features_of(run: Path, description: str) -> str:
+    """What else the features were trained on, where the head was retrained on another cohort."""
+    after = _training(run)["after"] or {}
+    other = after.get("cohort")
+    return f"; features from {other}" if other and other != description else ""
 
 
 def _training(run: Path) -> dict[str, Any]:

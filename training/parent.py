@@ -67,6 +67,7 @@ class Parent:
             weights=load(weights),
             about={
                 "config": saved["train"],
+                "cohort": saved["cohort"].get("about", {}).get("description"),
                 "weights_sha256": hashlib.sha256(weights).hexdigest(),
                 "after": saved.get("after"),
             },
