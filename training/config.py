@@ -47,7 +47,7 @@ def _add_options(parser: argparse.ArgumentParser, config: type[Any]) -> None:
         required = field.default is MISSING
         default = None if required else field.default
         kind = _plain(hints[field.name])
-        text = field.metadata.get("help", " ") + (" (required)" if required else "")
+        text = field.metadata.get("help", " ").replace("%", "%%") + (" (required)" if required else "")
         if kind is bool:
             parser.add_argument(option, action=argparse.BooleanOptionalAction, default=default, help=text)
         else:

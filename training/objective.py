@@ -87,6 +87,13 @@ class ObjectiveConfig:
 
     def __post_init__(self) -> None:
         unweighted = (Loss.CCC, Loss.GAI, Loss.BMC)
+        if not 0 <= self.few_share <= 1:
+            raise ValueError(f"few share {self.few_share}; expected 0 to 1")
+        if not (0 <= self.dist_weight < float("inf") and 0 < self.dist_tempering < float("inf")):
+            raise ValueError(
+                f"weight {self.dist_weight} and tempering {self.dist_tempering} of Dist Loss; expected a weight of at "
+                "least 0 and a power above 0"
+            )
         if self.weights is not Weights.NONE and self.loss in unweighted:
             raise ValueError(f"loss {self.loss} takes no weights, but weights are {self.weights}")
 
@@ -164,8 +171,8 @@ def _weights(config: ObjectiveConfig, bins: LabelBins) -> LabelWeights | None:
 def _by_shot(bins: LabelBins, few_share: float) -> NDArray[np.float64]:
     """Relative weights by bin (m,) with which the mean loss is (1 - a) many-shot loss + a few-shot loss.
 
-    A head that minimises this, for every a, draws the Pareto front of the two errors (weighted-sum scalarisation; Boyd
-    & Vandenberghe, Convex Optimization, 4.7.4): no method on the same features can lie below it on the training set.
+    Exact minimisers of it, over a, would draw the front of the two errors on the training set (weighted-sum
+    scalarisation; Boyd & Vandenberghe, Convex Optimization, 4.7.4); heads trained for some epochs are none.
     """
     group = Regions().group((bins.first + np.arange(len(bins.counts))) * bins.width)
     weights = np.zeros(len(bins.counts))

@@ -16,10 +16,17 @@ class LabelWeights:
 
     Shaped as ``labels``, on their device, float32, without gradient; labels beyond the training range take the weight
     of the nearest bin. n_b is the number of training labels in bin b.
+
+    Raises:
+        ValueError: not one finite weight of at least 0 a bin, or none above 0 where there are labels.
     """
 
     def __init__(self, bins: LabelBins, relative: ArrayLike) -> None:
         table = np.asarray(relative, dtype=np.float64)  # (m,)
+        if table.shape != bins.counts.shape or not np.isfinite(table).all() or (table < 0).any():
+            raise ValueError(f"weights of shape {table.shape}; expected {bins.counts.shape}, finite, at least 0")
+        if not (table * bins.counts).any():
+            raise ValueError("all training labels have weight 0; expected some above 0")
         self.bins = bins
         self._table = torch.from_numpy(table / np.average(table, weights=bins.counts)).float()
 

@@ -15,12 +15,26 @@ import torch
 
 from ecg_ka.simulator import Prior
 from ecg_ka.uncertainty import Regions
+from training.cohort import Split
 from training.compare import TABLES, run
 from training.comparison.cells import Cell, Outcome, digest
-from training.comparison.gain import MEASURES, differences, statement
-from training.comparison.methods import BACKBONE, CONTROLS, CURVE, FRONT, QUANTILE_MAP, TIER_1, TIER_2, TIER_3
+from training.comparison.gain import MEASURES, Difference, differences, statement
+from training.comparison.methods import (
+    BACKBONE,
+    CONTROLS,
+    CURVE,
+    ENRICHED,
+    FRONT,
+    L1_NETWORK,
+    QUANTILE_MAP,
+    TIER_1,
+    TIER_2,
+    TIER_3,
+)
 from training.comparison.plan import CompareConfig
+from training.comparison.plots import BLENDS, free_curve, point
 from training.comparison.results import Group, measures, refuse_weak_backbones
+from training.comparison.site import Site
 from training.comparison.tradeoff import verdict
 from training.metrics import Floats, regression_metrics
 from training.objective import make_objective
@@ -224,3 +238,56 @@ def test_the_front_is_a_mean_of_two_errors() -> None:
         a = method.objective.few_share
         expected = (1 - a) * found["mae_many"] + a * found["mae_few"]
         assert float(loss(torch.tensor(p), torch.tensor(y))) == pytest.approx(expected, rel=1e-5)
+
+
+def test_mappings_are_fitted_without_the_test_split(config: CompareConfig, page: str) -> None:
+    site = Site(config, Prior.WIDE, 1)
+    _, reference, fitted_to = site._free(QUANTILE_MAP)
+    rows = {split: site.cohort.rows(split) for split in Split}
+    np.testing.assert_array_equal(fitted_to, site.cohort.labels(rows[Split.TRAIN]))
+    np.testing.assert_array_equal(reference, site._trained(L1_NETWORK).estimates(Split.CALIBRATION))
+
+
+def test_other_features_are_those_of_other_networks(config: CompareConfig, page: str) -> None:
+    site = Site(config, Prior.WIDE, 1)
+    backbones = [site._trained(network) for network in (L1_NETWORK, ENRICHED)]
+    assert not torch.equal(backbones[0].features[Split.TEST], backbones[1].features[Split.TEST])
+    together = site._joined(backbones).features[Split.TEST]
+    assert torch.equal(together, torch.cat([b.features[Split.TEST] for b in backbones], dim=1))
+
+
+def test_columns_and_curves_show_what_they_say(config: CompareConfig, page: str) -> None:
+    found = figures(config)["wide"]["measures"]["l1"][0]
+    head = next(line for line in page.splitlines() if line.startswith("|  | balanced | all | many"))
+    row = next(line for line in page[page.index(head) :].splitlines() if line.startswith(f"| {BACKBONE.title} |"))
+    shown = dict(zip(head.split(" | "), row.split(" | "), strict=True))
+    for column, measure in (("many", "mae_many"), ("few", "mae_few"), ("low few", "mae_few_low")):
+        assert shown[column] == f"{found[measure]:.3f}"
+    group = group_of(
+        {"l1": 0.8, "quantile_map": 0.5} | {m.name: 0.7 for m in FRONT},
+        {"l1": 0.2, "quantile_map": 0.3} | {m.name: 0.2 for m in FRONT},
+    )
+    curve = free_curve(group)
+    for blend, method in ((0, BACKBONE), (1, QUANTILE_MAP)):
+        assert tuple(curve[np.isclose(BLENDS, blend)][0]) == pytest.approx(point(group, method))
+
+
+def test_a_damaged_cell_is_named(config: CompareConfig, page: str) -> None:
+    path = min((config.out / "cells").glob("wide-1-l2-*"))
+    whole = path.read_text()
+    other = json.dumps(json.loads(whole) | {"estimates": [4.2]})
+    for damaged in (whole[:500], "{}", other):
+        path.write_text(damaged)
+        with pytest.raises(ValueError, match=f"{path.name}.*delete it"):
+            Site(config, Prior.WIDE, 1).cell(next(m for m in TIER_1 if m.name == "l2"))
+    path.write_text(whole)
+
+
+def test_nothing_is_called_better_whose_price_leaves_out_zero() -> None:
+    """The price is too high in two of three seeds, and by its interval."""
+    few = Difference(-0.05, -0.08, -0.02, (-0.04, -0.05, -0.06))
+    many = Difference(0.02, 0.01, 0.03, (0.03, 0.04, -0.01))
+    none = Difference(0.0, -0.1, 0.1, (0.1, -0.1, 0.0))
+    words = statement("a", "b", dict(zip(MEASURES, (few, many, none), strict=True)))
+    assert words.endswith("Few-shot MAE lower; by its interval many-shot MAE higher, but not in every seed.")
+    assert many.half_over_seeds == pytest.approx(4.3027 * 0.026458 / 3**0.5, rel=1e-3)

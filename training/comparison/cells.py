@@ -40,7 +40,8 @@ def digest(about: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CellKey:
-    """Where a cell belongs; ``about`` is all that its figures depend on."""
+    """Where a cell belongs; ``about`` is all that its configuration says. Code, libraries and device are not in it:
+    EDITION in plan.py stands for the code."""
 
     prior: str
     seed: int
@@ -70,12 +71,22 @@ def cached(folder: Path, key: CellKey, compute: Callable[[], Outcome]) -> Cell:
         }
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(path, json.dumps(saved) + "\n")
-    return _read(path)
+    return _read(path, key)
 
 
-def _read(path: Path) -> Cell:
-    """Always from the file, so that a resumed comparison has the same figures."""
-    saved = json.loads(path.read_text())
-    labels, estimates = (np.asarray(saved[name], dtype=np.float64) for name in ("labels", "estimates"))
+def _read(path: Path, key: CellKey) -> Cell:
+    """Always from the file, so that a resumed comparison has the same figures.
+
+    Raises:
+        ValueError: the file is damaged, or holds another cell.
+    """
+    try:
+        saved = json.loads(path.read_text())
+        labels, estimates = (np.asarray(saved[name], dtype=np.float64) for name in ("labels", "estimates"))
+        is_whole = (saved["prior"], saved["seed"], saved["method"]) == (key.prior, key.seed, key.method)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged ({error}); delete it, and the cell is computed again") from None
+    if not is_whole or labels.shape != estimates.shape:
+        raise ValueError(f"{path} does not hold the cell that its name says; delete it, and it is computed again")
     outcome = Outcome(labels, estimates, saved["seconds_per_step"])
     return Cell(prior=saved["prior"], seed=saved["seed"], method=saved["method"], outcome=outcome)

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from ecg_ka.uncertainty import Regions
 from training.comparison.cells import Cell
@@ -24,6 +25,14 @@ class Difference(NamedTuple):
     lower: float
     upper: float
     by_seed: tuple[float, ...]
+
+    @property
+    def half_over_seeds(self) -> float:
+        """Half the 95 % interval of Student's t of the mean over seeds: cohort and network chosen anew each time."""
+        n = len(self.by_seed)
+        if n < 2:
+            return float("nan")
+        return float(stats.t.ppf(0.975, n - 1) * np.std(self.by_seed, ddof=1) / np.sqrt(n))
 
     @property
     def is_lower(self) -> bool:
@@ -96,21 +105,23 @@ def _mean_mae(times: Floats, error: Floats, members: Floats) -> Floats:
 
 
 def statement(title: str, other: str, found: dict[str, Difference]) -> str:
-    """What the differences say, in plain words."""
+    """What the differences say, in plain words: better or worse is said only if no interval lies on the other side."""
     lower = [measure for measure, d in found.items() if d.is_lower]
     higher = [measure for measure, d in found.items() if d.is_higher]
     unclear = [measure for measure in found if measure not in lower + higher]
+    against = [m for m in unclear if (found[m].lower > 0 if lower else found[m].upper < 0)]
     if lower and higher:
         verdict = f"It trades: {_list(lower)} lower, {_list(higher)} higher."
+    elif against and (lower or higher):
+        ours, theirs = ("lower", "higher") if lower else ("higher", "lower")
+        verdict = f"{_start(lower + higher)} {ours}; by its interval {_list(against)} {theirs}, but not in every seed."
     elif lower:
         verdict = f"It is better: {_list(lower)} lower, nothing shown to be higher."
     elif higher:
         verdict = f"It is worse: {_list(higher)} higher, nothing shown to be lower."
     else:
         verdict = "No difference is shown."
-    doubt = (
-        f" {_list(unclear)[0].upper()}{_list(unclear)[1:]} not shown to differ." if unclear and lower + higher else ""
-    )
+    doubt = f" {_start(unclear)} not shown to differ." if unclear and lower + higher and not against else ""
     figures = "; ".join(f"{measure} {interval(d)}" for measure, d in found.items())
     return f"{title} against {other}: {figures} mmol/L. {verdict}{doubt}"
 
@@ -120,5 +131,10 @@ def interval(d: Difference) -> str:
     return f"{d.value:+.3f} ({d.lower:+.3f} to {d.upper:+.3f})"
 
 
+def _start(names: list[str]) -> str:
+    return _list(names)[0].upper() + _list(names)[1:]
+
+
 def _list(names: list[str]) -> str:
-    return " and ".join(names)
+    *before, last = names
+    return f"{', '.join(before)} and {last}" if before else last

@@ -125,7 +125,7 @@ WHOLE = (
 )
 
 FRONT = tuple(_front(share) for share in (0.1, 0.2, 0.3, 0.4, 0.5, 0.7))
-"""What no head on the features of the L1 network can beat in many- and few-shot error together."""
+"""L1 weighted on many- and few-shot labels alone, over the share of the few: a curve to compare others with."""
 
 ENRICHED = Network(name="l1_enriched", enriched=Prior.MIX)
 ENSEMBLE = (L1_NETWORK, *(network for method in WHOLE for network in method.networks))
@@ -158,6 +158,20 @@ ATTEMPTS = (
     *_attempts("_all", ", features of seven networks", (*ENSEMBLE, ENRICHED)),
 )
 """What might move the curve itself."""
+
+BEYOND = tuple(method for method in ATTEMPTS if method.objective.loss is Loss.DIST)
+"""Dist Loss among them."""
+
+WITHOUT_DIST = next(method for method in ATTEMPTS if method.name == "front_0.4_enriched")
+"""The recipe of the shipped bundle without Dist Loss."""
+
+_MAPPINGS = {m.networks: m for m in (QUANTILE_MAP, *ATTEMPTS) if m.stage is Stage.QUANTILE_MAP}
+
+
+def free_mapping(method: Method) -> Method:
+    """The quantile mapping on the same networks; for a network trained with another loss, that of the L1 network."""
+    return _MAPPINGS.get(method.networks, QUANTILE_MAP)
+
 
 TIER_1 = (BACKBONE, *CONTROLS, *HEADS)
 TIER_2 = (BACKBONE, *CONTROLS, *WHOLE)

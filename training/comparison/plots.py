@@ -84,7 +84,7 @@ def tradeoff(group: Group) -> Figure:
     axes.plot(free[:, 0], free[:, 1], color="0.6", linestyle="--", label="L1 blended with its quantile mapping")
     for methods, color, label in (
         (CURVE, "C3", "Dist Loss, INV, over lambda"),
-        (FRONT, "C1", "front: L1 on many and few alone"),
+        (FRONT, "C1", "reference: L1 on many and few alone"),
     ):
         curve = [point(group, method) for method in methods if method.name in group.cells]
         if curve:

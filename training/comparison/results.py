@@ -12,7 +12,7 @@ import numpy as np
 from ecg_ka.uncertainty import Regions
 from training.comparison.cells import Cell
 from training.comparison.gain import Difference, differences
-from training.comparison.methods import BACKBONE, QUANTILE_MAP, Method
+from training.comparison.methods import BACKBONE, Method, free_mapping
 from training.metrics import alarm_metrics, regression_metrics
 
 LEAST_AUROC = 0.80
@@ -37,7 +37,8 @@ class Spread(NamedTuple):
 class Group:
     """One table: the cells of one prior and tier by method name, each a list over the same seeds.
 
-    ``asked`` are the methods of which it is asked what they gain over the quantile mapping, the main one first.
+    ``asked`` are the methods of which it is asked what they gain over the quantile mapping on the same networks, the
+    main one first.
     """
 
     name: str
@@ -58,14 +59,17 @@ class Group:
 
     @cached_property
     def gains(self) -> dict[str, dict[str, Difference]]:
-        """What the methods asked about gain over the quantile mapping, by method name and measure."""
-        free = self.cells[QUANTILE_MAP.name]
-        return {m.name: differences(self.cells[m.name], free) for m in self.asked}
+        """What the methods asked about gain over their free mapping, by method name and measure."""
+        return {m.name: differences(self.cells[m.name], self.cells[free_mapping(m).name]) for m in self.asked}
 
     def change(self, method: str, measure: str) -> float:
         """Share by which a measure lies above that of the L1 backbone, mean over seeds."""
+        return float(np.mean(self.changes(method, measure)))
+
+    def changes(self, method: str, measure: str) -> list[float]:
+        """The same, seed by seed."""
         pairs = zip(self.measures[method], self.measures[BACKBONE.name], strict=True)
-        return float(np.mean([ours[measure] / plain[measure] - 1 for ours, plain in pairs]))
+        return [ours[measure] / plain[measure] - 1 for ours, plain in pairs]
 
 
 def measures(cell: Cell) -> dict[str, float]:

@@ -9,6 +9,7 @@ from functools import cached_property
 from statistics import fmean
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
@@ -138,7 +139,10 @@ class Site:
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, save(self._train(network)))
-        tensors = load_file(path)
+        try:
+            tensors = load_file(path)
+        except SafetensorError as error:
+            raise ValueError(f"{path} is damaged ({error}); delete it, and the network is trained again") from None
         net = PotassiumNet(NETWORK)
         net.load_state_dict({k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")})
         features = {split: tensors[split] for split in (Split.TRAIN, *TESTED)}
