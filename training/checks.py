@@ -92,8 +92,8 @@ def write(config: ChecksConfig) -> None:
     sections = [
         "# Novelty and signal checks, measured\n\nWritten by `python -m training.checks`; docs/uncertainty.md says "
         f"what the checks are. {len(few.records)} and {len(many.records)} simulated ECGs that training never saw, and "
-        f"{len(real)} ECGs of PTB-XL (limits of the signal checks were set on the first half of them and on other "
-        "simulated ECGs).",
+        f"{len(real)} ECGs of PTB-XL (limits of the signal checks were set on some of them, those of QRS, rhythm and "
+        "pacing on all: what is found in PTB-XL is not held out).",
         "## Novelty\n\n" + _novelty(estimator, few.records, real),
         "## Withheld\n\n" + _withheld(estimator, few.records, real),
         "## QRS width, rhythm, pacing\n\n" + _checks(many, list(known.values()), real),

@@ -162,9 +162,9 @@ def test_the_statement_has_the_right_signs() -> None:
     back = statement("Narrow", "wide", differences(narrow, wide, 300))
     assert "It trades: many-shot MAE lower, few-shot MAE and balanced MAE higher." in back
     better = differences(scaled(0.9, 0.0), scaled(0.5, 0.0), 300)
-    assert "It is better: few-shot MAE and many-shot MAE and balanced MAE lower" in statement("a", "b", better)
+    assert "It is better: few-shot MAE, many-shot MAE and balanced MAE lower" in statement("a", "b", better)
     worse = differences(scaled(0.5, 0.0), scaled(0.9, 0.0), 300)
-    assert "It is worse: few-shot MAE and many-shot MAE and balanced MAE higher" in statement("a", "b", worse)
+    assert "It is worse: few-shot MAE, many-shot MAE and balanced MAE higher" in statement("a", "b", worse)
 
 
 def test_nothing_is_claimed_from_noise_or_against_one_seed() -> None:

@@ -142,8 +142,8 @@ Differences are paired, with 95 % intervals from {RESAMPLES:,} bootstrap resampl
 that of balanced MAE is too narrow and off its middle, because some labels have one patient alone. Errors in mmol/L,
 mean ± SD over seeds; many 3.6-4.6, median 3.2-3.6 and 4.6-5.3, few below 3.2 and above 5.3. Balanced: mean over labels
 in steps of 0.1. W1: distance of the distributions of estimates and labels. Steps are timed where they ran, in processes
-of one thread side by side; end to end and head have steps of different size. Had the mean AUROC of the L1 backbones of a
-table at K >= 5.5 been below {LEAST_AUROC:.2f}, there would be no page."""
+of one thread side by side; end to end and head have steps of different size. Had the mean AUROC of the L1 backbones of
+a table at K >= 5.5 been below {LEAST_AUROC:.2f}, there would be no page."""
 
 
 def _section(group: Group, pictures: Sequence[str]) -> str:
