@@ -33,7 +33,7 @@ docs: $(VENV)/.dev  ## docs/formats.md from the table of the corpus
 fuzz: $(VENV)/.dev  ## 200,000 damaged files over all readers; FUZZ_ARGS="--replay N" for one of them again
 	$(BIN)/python -W ignore -m tests.ecg_ka.fuzz $(FUZZ_ARGS)
 
-shipped: $(VENV)/.dev  ## make the shipped bundle from nothing (about an hour on 2 cores)
+shipped: $(VENV)/.dev  ## make the shipped bundle from nothing (about an hour and a half on 2 cores)
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash training/runs/shipped.sh
 
 validators: .validators/.installed  ## the FHIR R4 validator that the tests of outputs ask (needs npm)

@@ -27,6 +27,8 @@ OBJECTIVES = {
 }
 """Smooth losses: which pairs ConR pushes and on which side of a kink an error lies are decisions; where rounding tips
 one, both curves are right and part. BMC beside ConR parts so after 19 of 50 steps."""
+COMPARED = {"sharpness": 16}
+"""Steps, where not all: BSAM climbs before it descends, which multiplies rounding until the curves part (step 22)."""
 LEADS = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
 
 
