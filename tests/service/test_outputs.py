@@ -36,6 +36,8 @@ def clinical(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     shutil.copytree(ecg_ka.SHIPPED, folder)
     manifest = json.loads((folder / "bundle.json").read_text())
     manifest["provenance"]["is_simulated"] = False
+    manifest["policy"]["withhold"].append("OUT_OF_DISTRIBUTION")
+    manifest["policy"]["novelty_p"] = 1e-6  # a real ECG may well be unlike the simulated ones
     (folder / "bundle.json").write_text(json.dumps(manifest))
     with TestClient(create_app(Settings(bundle=folder))) as started:
         yield started

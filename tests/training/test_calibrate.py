@@ -11,6 +11,7 @@ import pytest
 
 from ecg_ka.bundle import SHIPPED, load_bundle, save_bundle
 from ecg_ka.estimate import SevereBand
+from ecg_ka.policy import Policy
 from training.calibrate import CalibrateConfig, Of, calibrate, licences_of
 from training.cohort import Cohort
 from training.cohort.simulated import SimulatedConfig, build
@@ -69,7 +70,8 @@ def test_what_would_break_the_guarantee_is_refused(cohort: Path, tmp_path: Path)
     config = CalibrateConfig(bundle=SHIPPED, cohort=cohort, out=tmp_path / "b")
     shipped = load_bundle()
     of_patients = replace(shipped.provenance, is_simulated=False)
-    save_bundle(replace(shipped, provenance=of_patients), tmp_path / "patients")
+    policy = Policy.for_model(is_simulated=False)
+    save_bundle(replace(shipped, provenance=of_patients, policy=policy), tmp_path / "patients")
     with pytest.raises(ValueError, match="cannot be calibrated on simulated ECGs"):
         calibrate(replace(config, bundle=tmp_path / "patients"))
     from ecg_ka.losses import LabelDistribution
