@@ -44,7 +44,7 @@ def changes(estimator: Estimator) -> Changes:
 def test_in_hyperkalaemia_the_t_wave_dominates(changes: Changes) -> None:
     """Without it in all leads the estimate falls by far more than without any other wave."""
     t_wave = changes[Wave.T, ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")]
-    assert t_wave < -0.4
+    assert t_wave < -0.2
     assert t_wave < 2 * min(change for (wave, _), change in changes.items() if wave is not Wave.T)
 
 

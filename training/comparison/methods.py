@@ -144,11 +144,11 @@ def _attempts(suffix: str, of: str, networks: tuple[Network, ...]) -> tuple[Meth
 
 SHIPPED = Method(
     name="dist_shipped",
-    title="Dist Loss, lambda 0.1, few-shot share 0.4, features of an enriched cohort (shipped)",
+    title="Dist Loss, lambda 0.1, few-shot share 0.4, features of an enriched cohort",
     objective=ObjectiveConfig(loss=Loss.DIST, dist_weight=0.1, weights=Weights.SHOTS, few_share=0.4),
     networks=(ENRICHED,),
 )
-"""The recipe of the shipped bundle, in small."""
+"""The kind of recipe that is shipped, in small; on the larger cohort of the bundle the share is 0.5."""
 
 ATTEMPTS = (
     SHIPPED,
@@ -163,7 +163,7 @@ BEYOND = tuple(method for method in ATTEMPTS if method.objective.loss is Loss.DI
 """Dist Loss among them."""
 
 WITHOUT_DIST = next(method for method in ATTEMPTS if method.name == "front_0.4_enriched")
-"""The recipe of the shipped bundle without Dist Loss."""
+"""The same recipe without Dist Loss."""
 
 _MAPPINGS = {m.networks: m for m in (QUANTILE_MAP, *ATTEMPTS) if m.stage is Stage.QUANTILE_MAP}
 

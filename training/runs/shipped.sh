@@ -13,7 +13,7 @@ python -m training.cohort simulated --out "$work/repeats" --patients 2500 --visi
   --seed 2
 python -m training.train --cohort "$work/enriched" --out "$work/features" --loss l1 --epochs 6 --seed 1
 python -m training.train --cohort "$work/cohort" --out "$work/dist" --init "$work/features" --head-only \
-  --loss dist --dist-weight 0.1 --weights shots --few-share 0.4 --epochs 12 --batch-size 2048 --learning-rate 1e-3 --seed 1
+  --loss dist --dist-weight 0.1 --weights shots --few-share 0.5 --epochs 12 --batch-size 2048 --learning-rate 1e-3 --seed 1
 python -m training.train --cohort "$work/cohort" --out "$work/l1" --loss l1 --epochs 6 --seed 1
 python -m training.export --run "$work/dist" --reference "$work/l1" --cohort "$work/cohort" \
   --repeats "$work/repeats" --out ecg_ka/bundles/demo --version 0.2.0
