@@ -15,7 +15,8 @@ class BSAM:
 
     L is what the closure computes; balanced it is with ``SampleLoss(weights=LabelWeights.inverse_sqrt(...))``, or Dist
     Loss around it. The optimiser stays the caller's: learning-rate schedules hold on to that. A step costs two passes,
-    and what counts calls (batch-norm statistics, the warm-up and queue of Dist Loss) moves in both. ``rho`` is in units of the parameters, 0.05-0.2.
+    and what counts calls (batch-norm statistics, the warm-up and queue of Dist Loss) moves in both. ``rho`` is in units
+    of the parameters, 0.05-0.2.
     """
 
     def __init__(self, optimiser: torch.optim.Optimizer, *, rho: float = 0.1) -> None:
