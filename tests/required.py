@@ -1,4 +1,4 @@
-"""What must not be missing: ``ECG_KA_REQUIRE=browser,postgres,shared`` turns a skip for want of one into a failure."""
+"""What must not be missing: ``ECG_KA_REQUIRE=browser,postgres,shared,validators`` makes such a skip a failure."""
 
 from __future__ import annotations
 

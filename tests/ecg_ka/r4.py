@@ -7,9 +7,8 @@ import shutil
 import subprocess
 from typing import Any
 
-import pytest
-
 from tests.conftest import ROOT
+from tests.required import missing
 
 _MODULES = ROOT / ".validators" / "node_modules"
 _PROGRAM = """
@@ -24,7 +23,7 @@ def faults(resources: list[Any]) -> list[list[str]]:
     """The errors of each resource, empty when there are none; one start of node for all of them."""
     node = shutil.which("node")
     if node is None or not (_MODULES / "fhir").is_dir():
-        pytest.skip("the FHIR validator is not there: it needs node, and `make validators`")
+        missing("validators", "the FHIR validator is not there: it needs node, and `make validators`")
     done = subprocess.run(
         [node, "-e", _PROGRAM],
         input=json.dumps(resources),

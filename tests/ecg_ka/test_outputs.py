@@ -127,7 +127,13 @@ def blocks(done: list[tuple[list[Any], bytes]]) -> list[list[tuple[list[Any], by
 @given(hostile)
 def test_hostile_text_draws_nothing_in_a_pdf(text: str) -> None:
     record = ramp(leads=("I",), duration_s=5.0, device=text)
-    done = operations(pdf(page_svg(record, replace(CAPTION, title=text))))
+    svg = page_svg(record, replace(CAPTION, title=text))
+    done = operations(pdf(svg))
+    texts = re.findall(r"<text.*?</text>", svg, re.DOTALL)
+    halos = sum("paint-order" in element for element in texts)
+    spans = sum("<tspan" in element for element in texts)  # each of them has a halo
+    assert sum(operator == b"Tj" for _, operator in done) == len(texts) + halos + 2 * spans
+    assert halos == spans
     assert {operator for _, operator in done} <= set(
         b"cm q Q re W n rg RG w j d B f S m l BT ET BMC EMC Tr Tc Tf Tm Tj".split()
     )

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecg_ka.estimate import DISCLAIMER, Category, Estimate
@@ -124,6 +124,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.sampled_from(KEYS), json_values)
 def test_no_prefetch_breaks_it_or_gets_a_word_of_its_own_in(key: str, value: Any) -> None:
     changed = {**observation(), key: value}

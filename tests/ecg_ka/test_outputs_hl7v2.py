@@ -129,6 +129,7 @@ def test_hostile_text_changes_no_structure(text: str) -> None:
     assert all(line.isprintable() for line in told.split("\r"))
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(min_codepoint=33, max_codepoint=126), max_size=60))
 def test_what_is_escaped_is_read_back(text: str) -> None:
     assert unescaped(escaped(text)) == text
