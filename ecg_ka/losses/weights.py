@@ -24,7 +24,8 @@ class LabelWeights:
     def __init__(self, bins: LabelBins, relative: ArrayLike) -> None:
         table = np.asarray(relative, dtype=np.float64)  # (m,)
         if table.shape != bins.counts.shape or not np.isfinite(table).all() or (table < 0).any():
-            raise ValueError(f"weights of shape {table.shape}; expected {bins.counts.shape}, finite, at least 0")
+            got = f"{table.min(initial=np.inf)} to {table.max(initial=-np.inf)}, shape {table.shape}"
+            raise ValueError(f"weights {got}; expected one a bin, shape {bins.counts.shape}, finite, at least 0")
         if not (table * bins.counts).any():
             raise ValueError("all training labels have weight 0; expected some above 0")
         self.bins = bins

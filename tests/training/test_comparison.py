@@ -13,9 +13,13 @@ import numpy as np
 import pytest
 import torch
 
+from ecg_ka.losses import LabelBins, LabelWeights
 from ecg_ka.simulator import Prior
 from ecg_ka.uncertainty import Regions
+from training.calibrate import CalibrateConfig
+from training.checks import ChecksConfig
 from training.cohort import Split
+from training.cohort.__main__ import PROGRAMS
 from training.compare import TABLES, run
 from training.comparison.cells import Cell, Outcome, digest
 from training.comparison.gain import MEASURES, Difference, differences, statement
@@ -23,21 +27,32 @@ from training.comparison.methods import (
     BACKBONE,
     CONTROLS,
     CURVE,
+    DIST_WHOLE,
     ENRICHED,
     FRONT,
     L1_NETWORK,
     QUANTILE_MAP,
+    SHIPPED,
     TIER_1,
     TIER_2,
     TIER_3,
+    WITHOUT_DIST,
+    Stage,
+    references,
 )
 from training.comparison.plan import CompareConfig
-from training.comparison.plots import BLENDS, free_curve, point
+from training.comparison.plots import BLENDS, error_by_label, free_curve, point
 from training.comparison.results import Group, measures, refuse_weak_backbones
 from training.comparison.site import Site
 from training.comparison.tradeoff import verdict
+from training.config import parse
+from training.evaluate import EvaluateConfig
+from training.export import ExportConfig
 from training.metrics import Floats, regression_metrics
-from training.objective import make_objective
+from training.objective import ObjectiveConfig, make_objective
+from training.personal import PersonalConfig
+from training.shift import ShiftConfig
+from training.train import TrainConfig
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +246,7 @@ def test_the_verdict_is_the_arithmetic_of_the_errors() -> None:
     assert "few from -6.2 % to -6.2 %, never at -25 %" in hopeless
 
 
-def test_the_front_is_a_mean_of_two_errors() -> None:
+def test_the_reference_curve_weighs_two_errors() -> None:
     """Weighted so, the mean loss is the share a of the few-shot MAE and 1 - a of the many-shot MAE."""
     y, p = labels(4), labels(5)
     found = regression_metrics(y, p, Regions())
@@ -294,3 +309,72 @@ def test_nothing_is_called_better_whose_price_leaves_out_zero() -> None:
     words = statement("a", "b", dict(zip(MEASURES, (few, many, none), strict=True)))
     assert words.endswith("Few-shot MAE lower; by its interval many-shot MAE higher, but not in every seed.")
     assert many.half_over_seeds == pytest.approx(4.3027 * 0.026458 / 3**0.5, rel=1e-3)
+
+
+def test_each_method_stands_beside_the_mapping_of_its_own_networks(config: CompareConfig, page: str) -> None:
+    asked = [method for table in TABLES for method in table.asked]
+    for method in asked:
+        free, *more = references(method)
+        assert free.stage is Stage.QUANTILE_MAP
+        assert free.networks == ((L1_NETWORK,) if method is DIST_WHOLE else method.networks)
+        assert more == ([WITHOUT_DIST] if method is SHIPPED else [])
+    assert replace(SHIPPED.objective, loss=WITHOUT_DIST.objective.loss, dist_weight=1.0) == WITHOUT_DIST.objective
+    assert WITHOUT_DIST.networks == SHIPPED.networks
+    answer = page[page.index("## What Dist Loss buys") : page.index("## A quarter less")]
+    assert f"{answer.count('over seeds ±')} differences stand here" in answer
+    for method in asked:
+        for other in references(method):
+            assert f"| {method.title} | {other.title} |" in answer
+
+
+def test_the_error_is_drawn_at_its_label() -> None:
+    """An error that says at which label it is: its mean over the labels that round to 0.2 mmol/L."""
+    y = labels(6)
+    made = {m.name: [cell(y, y + (y - 1))] for m in (BACKBONE, QUANTILE_MAP, DIST_WHOLE, *CONTROLS)}
+    methods = (BACKBONE, *CONTROLS, DIST_WHOLE)
+    (axes,) = error_by_label(Group("g", "Title", "wide", methods, (DIST_WHOLE,), made)).axes
+    x, error = (np.asarray(values) for values in axes.lines[0].get_data())
+    np.testing.assert_allclose(x, np.rint(x * 5) / 5)
+    assert len(x) > 10
+    np.testing.assert_allclose(error, x - 1, atol=0.1 + 1e-9)
+
+
+def test_a_damaged_network_is_named(config: CompareConfig, page: str) -> None:
+    site = Site(config, Prior.WIDE, 1)
+    site._trained(L1_NETWORK)
+    (path,) = (config.out / "networks").glob("wide-1-l1-*")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:1000])
+    with pytest.raises(ValueError, match=f"{path.name} is damaged .*delete it"):
+        site._trained(L1_NETWORK)
+    path.write_bytes(whole)
+
+
+CONFIGS = (CalibrateConfig, ChecksConfig, CompareConfig, EvaluateConfig, ExportConfig, PersonalConfig, ShiftConfig,
+           TrainConfig, *(of_program for of_program, _ in PROGRAMS.values()))  # fmt: skip
+
+
+@pytest.mark.parametrize("of_program", CONFIGS)
+def test_every_program_explains_itself(of_program: type[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match=r"^0$"):
+        parse(of_program, ["--help"])
+    shown = capsys.readouterr().out
+    assert "--out" in shown
+    assert "%%" not in shown
+
+
+@pytest.mark.parametrize("name", ["few_share", "dist_weight", "dist_tempering"])
+@pytest.mark.parametrize("value", [-0.1, math.nan, math.inf])
+def test_shares_and_weights_that_mean_nothing_are_refused(name: str, value: float) -> None:
+    given: dict[str, Any] = {name: value}
+    with pytest.raises(ValueError, match=f"{value}.*expected"):
+        ObjectiveConfig(**given)
+    with pytest.raises(ValueError, match="expected"):
+        ObjectiveConfig(dist_tempering=0.0)
+    assert ObjectiveConfig(dist_weight=0.0, few_share=1.0).dist_weight == 0
+
+
+@pytest.mark.parametrize("relative", [[1.0], [1.0, -1.0, 1.0], [1.0, math.nan, 1.0], [1.0, math.inf, 1.0], [0, 1, 0]])
+def test_label_weights_that_mean_nothing_are_refused(relative: list[float]) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        LabelWeights(LabelBins.from_labels([1.0, 3.0], width=1), relative)

@@ -168,9 +168,11 @@ WITHOUT_DIST = next(method for method in ATTEMPTS if method.name == "front_0.4_e
 _MAPPINGS = {m.networks: m for m in (QUANTILE_MAP, *ATTEMPTS) if m.stage is Stage.QUANTILE_MAP}
 
 
-def free_mapping(method: Method) -> Method:
-    """The quantile mapping on the same networks; for a network trained with another loss, that of the L1 network."""
-    return _MAPPINGS.get(method.networks, QUANTILE_MAP)
+def references(method: Method) -> tuple[Method, ...]:
+    """What a method is compared with: the quantile mapping on the same networks, for a network trained with another
+    loss that of the L1 network; then, for the shipped recipe, the same without Dist Loss."""
+    free = _MAPPINGS.get(method.networks, QUANTILE_MAP)
+    return (free, WITHOUT_DIST) if method is SHIPPED else (free,)
 
 
 TIER_1 = (BACKBONE, *CONTROLS, *HEADS)

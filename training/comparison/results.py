@@ -12,7 +12,7 @@ import numpy as np
 from ecg_ka.uncertainty import Regions
 from training.comparison.cells import Cell
 from training.comparison.gain import Difference, differences
-from training.comparison.methods import BACKBONE, Method, free_mapping
+from training.comparison.methods import BACKBONE, Method, references
 from training.metrics import alarm_metrics, regression_metrics
 
 LEAST_AUROC = 0.80
@@ -33,12 +33,19 @@ class Spread(NamedTuple):
         return cls(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else float("nan"))
 
 
+class Contrast(NamedTuple):
+    """One method against another, by measure."""
+
+    ours: Method
+    theirs: Method
+    found: dict[str, Difference]
+
+
 @dataclass(frozen=True, eq=False)
 class Group:
     """One table: the cells of one prior and tier by method name, each a list over the same seeds.
 
-    ``asked`` are the methods of which it is asked what they gain over the quantile mapping on the same networks, the
-    main one first.
+    ``asked`` are the methods of which it is asked what they gain over their references, the main one first.
     """
 
     name: str
@@ -58,9 +65,10 @@ class Group:
         return Spread.of([m[measure] for m in self.measures[method]])
 
     @cached_property
-    def gains(self) -> dict[str, dict[str, Difference]]:
-        """What the methods asked about gain over their free mapping, by method name and measure."""
-        return {m.name: differences(self.cells[m.name], self.cells[free_mapping(m).name]) for m in self.asked}
+    def contrasts(self) -> list[Contrast]:
+        """Every method asked about beside each of its references."""
+        pairs = [(ours, theirs) for ours in self.asked for theirs in references(ours)]
+        return [Contrast(a, b, differences(self.cells[a.name], self.cells[b.name])) for a, b in pairs]
 
     def change(self, method: str, measure: str) -> float:
         """Share by which a measure lies above that of the L1 backbone, mean over seeds."""
