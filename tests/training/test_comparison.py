@@ -293,8 +293,8 @@ def test_columns_and_curves_show_what_they_say(config: CompareConfig, page: str)
 def test_a_damaged_cell_is_named(config: CompareConfig, page: str) -> None:
     path = min((config.out / "cells").glob("wide-1-l2-*"))
     whole = path.read_text()
-    other = json.dumps(json.loads(whole) | {"estimates": [4.2]})
-    for damaged in (whole[:500], "{}", other):
+    others = [json.dumps(json.loads(whole) | given) for given in ({"estimates": [4.2]}, {"seed": 2}, {"method": "l1"})]
+    for damaged in (whole[:500], "{}", *others):
         path.write_text(damaged)
         with pytest.raises(ValueError, match=f"{path.name}.*delete it"):
             Site(config, Prior.WIDE, 1).cell(next(m for m in TIER_1 if m.name == "l2"))
