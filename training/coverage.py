@@ -16,6 +16,8 @@ from ecg_ka.uncertainty.scores import ROUNDING, quantile
 from training.guarantees import LEVEL
 from training.markdown import table
 from training.metrics import Floats
+from training.metrics_agreement import holds
+from training.metrics_bootstrap import share
 
 DRAWS = 50
 MARGIN = 0.003
@@ -48,9 +50,9 @@ def agreement_table(calibration: Calibration, pairs: Pairs) -> str:
     (Wilson)."""
     rows = []
     for estimate_from, threshold in ((5.5, 5.5), (6.0, 5.5), (5.5, 6.0), (6.0, 6.0)):
-        n, p, share, (low, high) = agreement(calibration, pairs, estimate_from, threshold)
+        n, p, observed, (low, high) = agreement(calibration, pairs, estimate_from, threshold)
         verdict = "yes" if low <= p <= high else "NO"
-        cells = [f"{p:.3f}", f"{share:.3f}", f"{low:.3f}-{high:.3f}", verdict]
+        cells = [f"{p:.3f}", f"{observed:.3f}", f"{low:.3f}-{high:.3f}", verdict]
         rows.append([f">= {estimate_from}", f"K >= {threshold}", f"{n:,}", *cells])
     return table(["estimate", "event", "answers", "mean probability", "observed", "95 % interval", "agree"], rows)
 
@@ -62,11 +64,9 @@ def agreement(
     chosen = pairs.where(pairs.estimates >= estimate_from)
     is_high = chosen.labels >= threshold - ROUNDING
     p = [one.p_at_least(threshold) for one in _predicted(calibration, chosen)]
-    n = len(is_high)
-    if not n:
-        return 0, math.nan, math.nan, (math.nan, math.nan)
-    interval = stats.binomtest(int(is_high.sum()), n).proportion_ci(0.95, method="wilson")
-    return n, float(np.mean(p)), float(is_high.mean()), (float(interval.low), float(interval.high))
+    observed = share(int(is_high.sum()), len(is_high))
+    mean = float(np.mean(p)) if p else math.nan
+    return len(p), mean, observed.value, (observed.lower, observed.upper)
 
 
 def curve_table(made: Mapping[str, Calibration], test: Pairs) -> str:
@@ -79,7 +79,7 @@ def curve_table(made: Mapping[str, Calibration], test: Pairs) -> str:
         held, kept = _held(wide, test.labels), _kept(calibration, test)
         regions = [held[of].mean() for name in _REGIONS if (of := groups[f"true region {name}"]).any()]
         bands = [own[groups[band]].mean() for band, own in kept.items() if groups[band].any()]
-        _, p, share, _ = agreement(calibration, test, 5.5, 5.5)
+        _, p, observed, _ = agreement(calibration, test, 5.5, 5.5)
         rows.append(
             [
                 title,
@@ -88,7 +88,7 @@ def curve_table(made: Mapping[str, Calibration], test: Pairs) -> str:
                 f"{min(regions):.3f}",
                 *_width(wide, groups["all"]),
                 f"{min(bands):.3f}",
-                f"{p:.3f} / {share:.3f}",
+                f"{p:.3f} / {observed:.3f}",
             ]
         )
     head = [
@@ -155,18 +155,14 @@ def _groups(pairs: Pairs, regions: Regions) -> dict[str, Mask]:
 
 def _kept(calibration: Calibration, pairs: Pairs) -> dict[str, Mask]:
     """For each band whether the set of each ECG holds it."""
-    by_label, level = calibration.label_conditional, 1 - BANDS_ALPHA
-    own = band_distances(pairs.estimates, pairs.spreads)
-    severe = severe_distances(pairs.estimates, pairs.spreads)
-    out = {f"true {b.words}": own[:, i] <= quantile(by_label.distances[b], level) for i, b in enumerate(Band)}
-    for i, b in enumerate(SevereBand):
-        out[f"true {b.words}"] = severe[:, i] <= quantile(by_label.severe[b], level)
-    return out
+    by_label = calibration.label_conditional
+    outputs = [(float(e), float(s)) for e, s in zip(pairs.estimates, pairs.spreads, strict=True)]
+    sets = [(*by_label.bands(*output), *by_label.severe_bands(*output)) for output in outputs]
+    return {f"true {b.words}": np.array([b in found for found in sets], dtype=np.bool_) for b in (*Band, *SevereBand)}
 
 
 def _held(intervals: list[Interval], labels: Floats) -> Mask:
-    ends = np.array([(i.lower, i.upper) for i in intervals])
-    return np.asarray((ends[:, 0] <= labels + ROUNDING) & (labels <= ends[:, 1] + ROUNDING))
+    return holds(labels, np.array([(i.lower, i.upper) for i in intervals]))
 
 
 def _share(held: Mask) -> list[str]:

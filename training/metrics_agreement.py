@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from ecg_ka.uncertainty.scores import ROUNDING
 from training.metrics import Floats
 from training.metrics_bootstrap import Measured, Statistic, divided, share
 
-_ROUNDING = 1e-6
 _NOTHING = Measured(float("nan"), float("nan"), float("nan"))
 
 
@@ -83,7 +83,7 @@ class Coverage(NamedTuple):
 def holds(labels: Floats, ends: Floats) -> NDArray[np.bool_]:
     """Which intervals (n, 2) hold their label (n,); labels come in steps of 0.1, so the last bit of a float decides
     nothing."""
-    return np.asarray((ends[:, 0] <= labels + _ROUNDING) & (labels <= ends[:, 1] + _ROUNDING))
+    return np.asarray((ends[:, 0] <= labels + ROUNDING) & (labels <= ends[:, 1] + ROUNDING))
 
 
 def coverage(labels: Floats, ends: Floats) -> Coverage:

@@ -23,6 +23,7 @@ from training.answers import Answers, Cart, answers
 from training.config import execute
 from training.markdown import table
 from training.metrics import auroc
+from training.metrics_agreement import holds
 
 N_PRIOR = (0, 1, 2, 5)
 VISITS = 6
@@ -142,7 +143,7 @@ def _answered(
 
 
 def _held(ends: NDArray[np.float64], labels: NDArray[np.float64]) -> float:
-    return float(np.mean((ends[:, 0] <= labels + ROUNDING) & (labels <= ends[:, 1] + ROUNDING)))
+    return float(np.mean(holds(labels, ends)))
 
 
 def _page(bundle: Bundle, config: PersonalConfig, gains: list[Gain]) -> str:

@@ -6,7 +6,6 @@ import os
 import shlex
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -37,7 +36,6 @@ def test_programs_take_the_commands_of_every_recipe(path: Path) -> None:
     assert os.access(path, os.X_OK)
 
 
-@pytest.mark.skipif(find_spec("training.cohort.__main__") is None, reason="needs python -m training.cohort")
 def test_smoke_makes_a_bundle_and_again_nothing(tmp_path: Path) -> None:
     """With 300 patients; the second time all is there, and only the export is made anew."""
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_ka.uncertainty import Regions
+from ecg_ka.uncertainty.scores import ROUNDING
 from training.evaluation.options import MeasureOptions
 from training.evaluation.predictions import Predictions
 from training.guarantees import REGION_NAMES
@@ -17,8 +18,6 @@ from training.metrics_bootstrap import bootstrap, mean_of
 
 BAND_EDGES_MMOL_L = (3.0, 3.5, 5.5, 6.0, 6.5)
 BAND_NAMES = ("< 3.0", "3.0-3.4", "3.5-5.4", "5.5-5.9", "6.0-6.4", ">= 6.5")
-
-_ROUNDING = 1e-6
 
 
 def label_facts(labels: Floats, regions: Regions) -> dict[str, Any]:
@@ -41,7 +40,7 @@ def label_facts(labels: Floats, regions: Regions) -> dict[str, Any]:
 def accuracy(p: Predictions, regions: Regions, options: MeasureOptions) -> dict[str, Any]:
     """Metrics of estimate and calibrated median, with intervals for the main ones; errors by region and band."""
     places = regions.group(p.labels)
-    bands = np.searchsorted(BAND_EDGES_MMOL_L, p.labels + _ROUNDING, side="right")
+    bands = np.searchsorted(BAND_EDGES_MMOL_L, p.labels + ROUNDING, side="right")
     return {
         "estimate": _whole(p, p.estimates, regions, options),
         "calibrated_median": _whole(p, p.answers.medians, regions, options),
