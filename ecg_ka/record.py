@@ -130,6 +130,8 @@ class EcgRecord:
 
     def crop(self, start: int, stop: int) -> EcgRecord:
         """The same record from sample ``start`` up to, not including, ``stop``."""
+        if (start, stop) == (0, self.signal_mv.shape[1]):
+            return self
         return replace(self, signal_mv=self.signal_mv[:, start:stop])
 
     def lead(self, name: str) -> NDArray[np.float32]:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_ka.quality.beats import Coarse
+from ecg_ka.quality.beats import Coarse, medians
 
 _FIRST_S, _LAST_S = -0.24, 0.40  # of an average beat, from the R peak
 _LEVEL_S = (-0.080, -0.048)  # between P and QRS, where the heart is silent
@@ -61,7 +61,7 @@ def _average_beat(signal: Values, coarse: Coarse, r_peaks: NDArray[np.int64]) ->
     index = index[(index[:, 0] >= 0) & (index[:, -1] < signal.shape[1])]
     if len(index) < _FEWEST_BEATS:
         return None
-    beat: Values = np.median(signal[:, index], axis=1)
+    beat = medians(signal.take(index.T, axis=1))
     beat -= beat[:, _part(_LEVEL_S, coarse.rate_hz)].mean(axis=1, keepdims=True)
     return beat
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
-from ecg_ka.quality.beats import Coarse, block_means, odd_samples
+from ecg_ka.quality.beats import Coarse, block_means, medians, odd_samples
 
 _NOISE_RATE_HZ = 250.0
 _SMOOTH_S = 0.020  # one period of 50 Hz: what this average removes is mains hum and muscle noise
@@ -49,7 +49,7 @@ def measure(signal_mv: Values, fs_hz: float, coarse: Coarse, r_peaks: NDArray[np
     return LeadIndices(
         range_mv=highest - lowest,
         amplitude_mv=_amplitude_mv(high, low),
-        noise_uv=np.median(noise_blocks_uv(signal_mv, fs_hz), axis=1),
+        noise_uv=medians(noise_blocks_uv(signal_mv, fs_hz)),
         wander_mv=np.ptp(baseline_mv(signal_mv, fs_hz), axis=1),
         clipped_fraction=_clipped_fraction(signal_mv, highest, lowest),
         still_fraction=unmoved(high, low, highest - lowest).mean(axis=1, dtype=np.float32),
@@ -66,8 +66,10 @@ def blocks(signal: Values, size: int) -> Values:
 
 def block_extremes(signal: Values, size: int) -> tuple[Values, Values]:
     """Highest and lowest values (leads, m) of consecutive blocks."""
-    parts = blocks(signal, size)
-    return parts.max(axis=2), parts.min(axis=2)
+    size = max(1, min(size, signal.shape[1]))
+    starts = np.arange(0, signal.shape[1] // size * size, size)
+    whole = signal[:, : starts.size * size]
+    return np.maximum.reduceat(whole, starts, axis=1), np.minimum.reduceat(whole, starts, axis=1)
 
 
 def unmoved(high: Values, low: Values, range_mv: Values) -> NDArray[np.bool_]:
@@ -114,8 +116,7 @@ def _clipped_fraction(signal: Values, highest: Values, lowest: Values) -> Values
 def _amplitude_mv(high: Values, low: Values) -> Values:
     """Median peak to peak (leads,) over blocks of 2 s, from the extremes of shorter blocks."""
     size = round(_AMPLITUDE_BLOCK_S / _STILL_BLOCK_S)
-    ranges: Values = np.median(blocks(high, size).max(axis=2) - blocks(low, size).min(axis=2), axis=1)
-    return ranges
+    return medians(block_extremes(high, size)[0] - block_extremes(low, size)[1])
 
 
 def _beat_contrast(coarse: Coarse, r_peaks: NDArray[np.int64]) -> Values:

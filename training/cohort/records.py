@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ecg_ka.errors import UnreadableRecord, UnusableRecord
 from ecg_ka.estimator import choose_window
 from ecg_ka.preprocess import SignalSpec, to_model_input
-from ecg_ka.quality import assess
+from ecg_ka.quality import grade
 from ecg_ka.readers import read
 from training.cohort import Label, to_steps
 from training.cohort.journal import Done, Part, Reject
@@ -157,7 +157,7 @@ def read_chunk(folder: Path, spec: SignalSpec, paths: Sequence[str]) -> Chunk:
             record = read(folder / path)
             window, _ = choose_window(record, spec)
             steps[n] = to_steps(to_model_input(window, spec).signal_mv)
-            outcomes.append(Outcome(record.source.sha256, assess(window).grade.value, ""))
+            outcomes.append(Outcome(record.source.sha256, grade(window).value, ""))
             n += 1
         except (UnreadableRecord, UnusableRecord) as error:
             outcomes.append(Outcome("", "", f"{error.title}: {error}"))

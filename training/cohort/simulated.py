@@ -14,7 +14,7 @@ import numpy as np
 from ecg_ka.errors import UnusableRecord
 from ecg_ka.estimator import choose_window
 from ecg_ka.preprocess import SignalSpec, to_model_input
-from ecg_ka.quality import assess
+from ecg_ka.quality import grade
 from ecg_ka.record import LEADS, EcgRecord, Source
 from ecg_ka.simulator import FS_HZ, CohortSpec, Preset, Prior, simulate_batch
 from training.cohort import POTASSIUM, to_steps
@@ -99,7 +99,7 @@ def make_part(cohort: CohortSpec, spec: SignalSpec, batch_index: int) -> Part:
             steps[row] = to_steps(to_model_input(window, spec).signal_mv)
         except UnusableRecord as error:
             raise RuntimeError(f"the simulator made an unusable ECG in batch {batch_index}: {error}") from error
-        grades.append(assess(window).grade.value)
+        grades.append(grade(window).value)
     facts = {"patient": batch.patient_id, POTASSIUM.name: batch.potassium_mmol_l, **batch.covariates}
     listed: dict[str, list[Any]] = {name: values.tolist() for name, values in facts.items()}
     return Part(steps, {**listed, "quality": grades}, [])
