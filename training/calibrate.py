@@ -22,6 +22,7 @@ from ecg_ka.losses import LabelDistribution
 from ecg_ka.network import NetworkConfig, PotassiumNet
 from ecg_ka.uncertainty import Calibration, ConformalDistribution, Pairs, VarianceComponents
 from ecg_ka.uncertainty.label_conditional import least_calibration
+from training.answers import answers_for
 from training.card import model_card
 from training.cohort import Cohort, Split
 from training.config import execute
@@ -101,7 +102,7 @@ def calibrate(config: CalibrateConfig) -> Bundle:
             novelty=bundle.novelty.calibrated(*seen(members[0], cohort, rows)),
             wide_interval_mmol_l=wide_interval(calibration.distribution, pairs),
             personal=personal,
-            metrics=bundle.metrics | guarantees(test, calibration),
+            metrics=bundle.metrics | guarantees(test.labels, answers_for(test, calibration), calibration),
         ),
         config.out,
     )

@@ -13,7 +13,7 @@ from ecg_ka.estimate import BANDS_ALPHA, Band, Interval, SevereBand
 from ecg_ka.uncertainty import Calibration, Pairs, Predictive, Regions, band_index
 from ecg_ka.uncertainty.label_conditional import band_distances, in_severe, severe_distances
 from ecg_ka.uncertainty.scores import ROUNDING, quantile
-from training.guarantees import LEVEL
+from training.answers import LEVEL
 from training.markdown import table
 from training.metrics import Floats
 from training.metrics_agreement import holds

@@ -17,6 +17,7 @@ import numpy as np
 
 from ecg_ka.network import PotassiumNet
 from ecg_ka.uncertainty import Calibration, Pairs, Regions
+from training.answers import answers_for
 from training.cohort import Cohort, Split
 from training.config import execute
 from training.evaluation.options import MeasureOptions
@@ -87,7 +88,7 @@ def evaluate(
     out: dict[str, Any] = {
         "cohort": cohort.about["about"],
         "model": _both(test.labels, test.estimates, regions),
-        **guarantees(test, calibration),
+        **guarantees(test.labels, answers_for(test, calibration), calibration),
         "missing_chest_leads": _missing_leads(network, cohort, regions),
     }
     if reference is not None:

@@ -7,51 +7,39 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_ka.estimate import BANDS_ALPHA, Band, Category, Interval, SevereBand
-from ecg_ka.uncertainty import Calibration, Pairs, Regions, band_index
+from ecg_ka.estimate import BANDS_ALPHA, Band, Category, SevereBand
+from ecg_ka.uncertainty import Calibration, Regions, band_index
 from ecg_ka.uncertainty.label_conditional import in_severe
-from ecg_ka.uncertainty.scores import HIGH_MMOL_L
+from training.answers import LEVEL, Answers
 from training.metrics import Floats
 from training.metrics_agreement import holds
-
-LEVEL = 0.9
 
 REGION_NAMES = ("few_low", "median_low", "many", "median_high", "few_high")
 
 Mask = NDArray[np.bool_]
 
 
-def guarantees(test: Pairs, calibration: Calibration) -> dict[str, Any]:
+def guarantees(labels: Floats, answers: Answers, calibration: Calibration) -> dict[str, Any]:
     """``intervals``, ``intervals_label_conditional``, ``bands``, ``severe_bands`` and ``alarms`` in plain JSON types,
-    from ECGs that the calibration never saw. Shares of nothing are None."""
-    labels = test.labels
-    pairs = [(float(e), float(s)) for e, s in zip(test.estimates, test.spreads, strict=True)]
-    predicted = [calibration.distribution.predict(*pair) for pair in pairs]
-    by_label = calibration.label_conditional
-    categories = np.array([calibration.operating_points.category(p) for p in predicted])
-    groups = _groups(labels, calibration.distribution.regions)
-    medians = np.array([p.median() for p in predicted])
+    from answers of ``calibration`` for ECGs that it never saw, with labels (n,). Shares of nothing are None."""
+    groups, points = _groups(labels, calibration.distribution.regions), calibration.operating_points
+    alarms = {
+        Category.ALARM_5_5_AND_ABOVE: (groups[Band.FROM_5_5], points.at_least_5_5),
+        Category.ALARM_BELOW_3_5: (groups[Band.BELOW_3_5], points.below_3_5),
+    }
     return {
         "intervals": {
-            **_intervals(labels, [p.interval(LEVEL) for p in predicted], groups),
-            "mae_of_calibrated_median": float(np.abs(medians - labels).mean()),
-            "mean_p_at_least_5_5": float(np.mean([p.p_at_least(HIGH_MMOL_L) for p in predicted])),
+            **_intervals(labels, answers.intervals, groups),
+            "mae_of_calibrated_median": float(np.abs(answers.medians - labels).mean()),
+            "mean_p_at_least_5_5": float(answers.p(">=", 5.5).mean()),
             "share_at_least_5_5": float(groups[Band.FROM_5_5].mean()),
         },
-        "intervals_label_conditional": _intervals(labels, [by_label.interval(e, LEVEL) for e, _ in pairs], groups),
-        "bands": _bands(labels, [by_label.bands(*pair) for pair in pairs]),
-        "severe_bands": _severe_bands(labels, [by_label.severe_bands(*pair) for pair in pairs]),
+        "intervals_label_conditional": _intervals(labels, answers.intervals_label_conditional, groups),
+        "bands": _bands(labels, answers.bands),
+        "severe_bands": _severe_bands(labels, answers.severe_bands),
         "alarms": {
-            Category.ALARM_5_5_AND_ABOVE.value: _alarm(
-                categories == Category.ALARM_5_5_AND_ABOVE,
-                groups[Band.FROM_5_5],
-                calibration.operating_points.at_least_5_5,
-            ),
-            Category.ALARM_BELOW_3_5.value: _alarm(
-                categories == Category.ALARM_BELOW_3_5,
-                groups[Band.BELOW_3_5],
-                calibration.operating_points.below_3_5,
-            ),
+            category.value: _alarm(answers.categories == category.value, positive, point)
+            for category, (positive, point) in alarms.items()
         },
     }
 
@@ -66,8 +54,7 @@ def _groups(labels: Floats, regions: Regions) -> dict[str, Mask]:
     }
 
 
-def _intervals(labels: Floats, intervals: list[Interval], groups: dict[str, Mask]) -> dict[str, Any]:
-    ends = np.array([(i.lower, i.upper) for i in intervals])
+def _intervals(labels: Floats, ends: Floats, groups: dict[str, Mask]) -> dict[str, Any]:
     covered, widths = holds(labels, ends), ends[:, 1] - ends[:, 0]
     by_true_value = {
         name: {"n": int(of.sum()), "coverage": _mean(covered[of]), "mean_width": _mean(widths[of])}
@@ -76,8 +63,7 @@ def _intervals(labels: Floats, intervals: list[Interval], groups: dict[str, Mask
     return {"level": LEVEL, "by_true_value": by_true_value}
 
 
-def _bands(labels: Floats, sets: list[tuple[Band, ...]]) -> dict[str, Any]:
-    kept = np.array([[band in found for band in Band] for found in sets])
+def _bands(labels: Floats, kept: Mask) -> dict[str, Any]:
     true_band = band_index(labels)
     by_true_band = {
         band.value: {
@@ -91,8 +77,8 @@ def _bands(labels: Floats, sets: list[tuple[Band, ...]]) -> dict[str, Any]:
     return {"alpha": BANDS_ALPHA, "mean_size": _mean(kept.sum(axis=1)), "by_true_band": by_true_band}
 
 
-def _severe_bands(labels: Floats, sets: list[tuple[SevereBand, ...]]) -> dict[str, Any]:
-    kept, lies_in = np.array([[band in found for band in SevereBand] for found in sets]), in_severe(labels)
+def _severe_bands(labels: Floats, kept: Mask) -> dict[str, Any]:
+    lies_in = in_severe(labels)
     by_true_band = {
         band.value: {
             "n": int(lies_in[:, b].sum()),

@@ -19,11 +19,11 @@ from ecg_ka.bundle import SHIPPED, Bundle, load_bundle
 from ecg_ka.simulator import CohortSpec, Preset, Prior
 from ecg_ka.uncertainty import Pairs, Predictive
 from ecg_ka.uncertainty.scores import HIGH_MMOL_L, LOW_MMOL_L, ROUNDING
-from training.answers import Answers, Cart, answers
 from training.config import execute
 from training.markdown import table
 from training.metrics import auroc
 from training.metrics_agreement import holds
+from training.outputs import Cart, Outputs, outputs
 
 N_PRIOR = (0, 1, 2, 5)
 VISITS = 6
@@ -97,13 +97,13 @@ def run(config: PersonalConfig) -> list[Gain]:
         visits_per_patient=VISITS,
         seed=config.seed,
     )
-    found = answers(bundle, spec, Cart.USUAL, config.work)
+    found = outputs(bundle, spec, Cart.USUAL, config.work)
     gains = [gain(bundle, found, n) for n in N_PRIOR]
     config.out.write_text(_page(bundle, config, gains))
     return gains
 
 
-def gain(bundle: Bundle, found: Answers, n_prior: int) -> Gain:
+def gain(bundle: Bundle, found: Outputs, n_prior: int) -> Gain:
     """Of the last ECG of each patient, given the ``n_prior`` before it."""
     p = found.pairs
     estimates, spreads, labels = (a.reshape(-1, VISITS) for a in (p.estimates, p.spreads, p.labels))

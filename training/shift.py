@@ -17,9 +17,9 @@ import torch
 from ecg_ka.bundle import SHIPPED, Bundle, load_bundle
 from ecg_ka.simulator import CohortSpec, Preset, Prior
 from ecg_ka.uncertainty import Calibration, Pairs
-from training.answers import Cart, answers
 from training.config import execute
 from training.coverage import agreement_table, by_draws, by_groups, curve_table
+from training.outputs import Cart, outputs
 
 STRATA_MMOL_L = ((2.0, 3.2), (3.1, 3.6), (3.5, 4.7), (4.6, 5.4), (5.3, 8.5))
 """Ranges of potassium in the blood, one for each true region; laboratory noise moves values over the edges."""
@@ -52,9 +52,9 @@ def run(config: ShiftConfig) -> str:
     """Simulate what is missing, measure, and write the page; returns its text."""
     torch.set_num_threads(1)
     bundle = load_bundle(config.bundle)
-    held_out = answers(bundle, _spec(Prior.WIDE, config.test, config.seed), Cart.USUAL, config.work)
+    held_out = outputs(bundle, _spec(Prior.WIDE, config.test, config.seed), Cart.USUAL, config.work)
     dialysis = _spec(Prior.ESRD, config.shifted + config.local, config.seed + 1)
-    shifted = answers(bundle, dialysis, Cart.MONITOR, config.work)
+    shifted = outputs(bundle, dialysis, Cart.MONITOR, config.work)
     test, local = shifted.part(0, config.shifted), shifted.part(config.shifted, None)
     text = _head(bundle, config) + _page(bundle, held_out.pairs, test, local) + _draws(bundle, config)
     config.out.write_text(text)
@@ -111,7 +111,7 @@ def _draws(bundle: Bundle, config: ShiftConfig) -> str:
         _spec(Prior.UNIFORM, n, config.seed + 10 + i, ends)
         for i, (ends, n) in enumerate(zip(STRATA_MMOL_L, counts, strict=True))
     )
-    parts = [answers(bundle, spec, Cart.USUAL, config.work).pairs for spec in specs]
+    parts = [outputs(bundle, spec, Cart.USUAL, config.work).pairs for spec in specs]
     flat = Pairs.joined(parts)
     text = by_draws(flat, bundle.regions, config.draw_calibration, config.draw_test)
     note = _DRAWS.format(n=len(flat.labels), calibration=config.draw_calibration, test=config.draw_test)

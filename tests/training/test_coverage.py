@@ -12,8 +12,8 @@ from scipy import stats
 from ecg_ka import SHIPPED
 from ecg_ka.uncertainty import Calibration, Pairs, Regions
 from tests.ecg_ka.test_label_conditional import drawn
-from training.answers import Cart
 from training.coverage import DRAWS, agreement, draws, scores_by_class
+from training.outputs import Cart
 from training.personal import PersonalConfig
 from training.personal import run as run_personal
 from training.shift import ShiftConfig, run

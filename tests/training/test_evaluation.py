@@ -159,9 +159,9 @@ def test_alarms_and_net_benefit_follow_from_the_stored_predictions(stored: list[
             for at in (found["stated"], *found["elsewhere"]):
                 share = at["prevalence"]
                 alarms = sensitivity * share + (1 - specificity) * (1 - share)
-                assert close(at["alarms_per_1000"], 1000 * alarms)
-                assert close(at["positive_predictive_value"], sensitivity * share / alarms)
-                assert close(at["negative_predictive_value"], specificity * (1 - share) / (1 - alarms))
+                assert close(at["alarms_per_1000"]["value"], 1000 * alarms)
+                assert close(at["positive_predictive_value"]["value"], sensitivity * share / alarms)
+                assert close(at["negative_predictive_value"]["value"], specificity * (1 - share) / (1 - alarms))
             curve = report["alarms"]["decision_curves"][name]
             for t, value in zip(curve["threshold_probabilities"], curve["model"], strict=True):
                 benefit = (event & (p >= t)).mean() - (~event & (p >= t)).mean() * t / (1 - t)

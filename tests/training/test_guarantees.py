@@ -7,15 +7,16 @@ import pytest
 
 from ecg_ka.uncertainty import Calibration, Pairs, Regions
 from tests.ecg_ka.test_label_conditional import drawn
+from training.answers import LEVEL, answers_for
 from training.card import _bands, _category_alarms, _intervals
-from training.guarantees import LEVEL, guarantees
+from training.guarantees import guarantees
 
 MADE = Calibration.fit(Pairs(*drawn(2000, 0)), Regions())
 
 
 def test_coverage_width_bands_and_alarms_are_those_of_single_answers() -> None:
     estimates, spreads, labels = drawn(500, 1)
-    found = guarantees(Pairs(estimates, spreads, labels), MADE)
+    found = guarantees(labels, answers_for(Pairs(estimates, spreads, labels), MADE), MADE)
     high = labels >= 5.45
     intervals = [MADE.label_conditional.interval(e, LEVEL) for e in estimates]
     held = np.array([i.lower - 1e-6 <= k <= i.upper + 1e-6 for i, k in zip(intervals, labels, strict=True)])
@@ -42,7 +43,7 @@ def test_coverage_width_bands_and_alarms_are_those_of_single_answers() -> None:
 
 def test_what_was_not_there_has_no_share_and_a_card_all_the_same() -> None:
     middle = np.full(20, 4.2)
-    found = guarantees(Pairs(middle, np.full(20, 0.3), middle), MADE)
+    found = guarantees(middle, answers_for(Pairs(middle, np.full(20, 0.3), middle), MADE), MADE)
     assert found["bands"]["by_true_band"]["5_5_and_above"]["in_set"] is None
     assert found["alarms"]["alarm_5_5_and_above"]["sensitivity"] is None
     assert found["intervals"]["by_true_value"]["few_high"] == {"n": 0, "coverage": None, "mean_width": None}

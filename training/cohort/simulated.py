@@ -17,6 +17,9 @@ from ecg_ka.preprocess import SignalSpec, to_model_input
 from ecg_ka.quality import grade
 from ecg_ka.record import LEADS, EcgRecord, Source
 from ecg_ka.simulator import FS_HZ, CohortSpec, Preset, Prior, simulate_batch
+from ecg_ka.simulator.conditions import Repolarisation
+from ecg_ka.simulator.geometry import Reversal
+from ecg_ka.simulator.kernels import QrsKind
 from training.cohort import POTASSIUM, to_steps
 from training.cohort.journal import Part
 from training.cohort.splits import hashed_splits
@@ -26,6 +29,9 @@ from training.config import to_json
 from training.progress import Progress
 
 SPLIT_KEY = "ecg_ka simulated cohort"
+
+_CODES = {"qrs_kind": QrsKind, "repolarisation": Repolarisation, "reversal": Reversal}
+"""Covariates that are numbers in the simulator and names in a cohort."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +108,8 @@ def make_part(cohort: CohortSpec, spec: SignalSpec, batch_index: int) -> Part:
         grades.append(grade(window).value)
     facts = {"patient": batch.patient_id, POTASSIUM.name: batch.potassium_mmol_l, **batch.covariates}
     listed: dict[str, list[Any]] = {name: values.tolist() for name, values in facts.items()}
+    for name, codes in _CODES.items():
+        listed[name] = [codes(value).name for value in listed[name]]
     return Part(steps, {**listed, "quality": grades}, [])
 
 

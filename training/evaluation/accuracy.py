@@ -40,13 +40,18 @@ def label_facts(labels: Floats, regions: Regions) -> dict[str, Any]:
 def accuracy(p: Predictions, regions: Regions, options: MeasureOptions) -> dict[str, Any]:
     """Metrics of estimate and calibrated median, with intervals for the main ones; errors by region and band."""
     places = regions.group(p.labels)
-    bands = np.searchsorted(BAND_EDGES_MMOL_L, p.labels + ROUNDING, side="right")
+    bands = clinical_bands(p.labels)
     return {
         "estimate": _whole(p, p.estimates, regions, options),
         "calibrated_median": _whole(p, p.answers.medians, regions, options),
         "by_region": {name: _part(p, np.isin(places, members), options) for name, members in SHOTS_SHOWN.items()},
         "by_band": {name: _part(p, bands == b, options) for b, name in enumerate(BAND_NAMES)},
     }
+
+
+def clinical_bands(labels: Floats) -> NDArray[np.int64]:
+    """Position in :data:`BAND_NAMES` of each label (n,)."""
+    return np.searchsorted(BAND_EDGES_MMOL_L, labels + ROUNDING, side="right")
 
 
 SHOTS_SHOWN = {name: SHOTS[name] for name in ("few_low", "many", "median", "few", "few_high")} | {

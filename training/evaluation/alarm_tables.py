@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ecg_ka.estimate import Band
+from ecg_ka.estimate import Band, SevereBand
 from training.evaluation.html import count, event, measured, number, table
-from training.evaluation.tables import REGIONS, Report
+from training.evaluation.tables import Report, region_titles
 
 
 def ranking(report: Report) -> str:
@@ -58,16 +58,17 @@ def predictive_values(report: Report) -> list[str]:
     head = ["alarm", "probability above", "sensitivity", "specificity", "positive predictive value here"]
     out = [table("Alarms of the category on the test split (95 % interval)", head, rows)]
     for name, m in found.items():
-        rows = [[f"stated by {m['stated_by']}: {_percent(m['stated']['prevalence'])}", *_values(m["stated"])]]
+        source = "of the test split" if m["stated_by"] == "the test split" else "as stated"
+        rows = [[f"{_percent(m['stated']['prevalence'])} ({source})", *_values(m["stated"])]]
         rows += [[_percent(v["prevalence"]), *_values(v)] for v in m["elsewhere"]]
         head = ["prevalence", "positive predictive value", "negative predictive value", "alarms per 1,000 ECGs"]
-        out.append(table(f"Alarm for {event(name)} at other prevalences", head, rows))
+        out.append(table(f"Alarm for {event(name)} where it is as common as this (95 % interval)", head, rows))
     return out
 
 
 def _values(found: dict[str, Any]) -> list[str]:
-    values = [number(found[f"{sign}_predictive_value"]) for sign in ("positive", "negative")]
-    return [*values, number(found["alarms_per_1000"], 0)]
+    values = [measured(found[f"{sign}_predictive_value"]) for sign in ("positive", "negative")]
+    return [*values, measured(found["alarms_per_1000"], 0)]
 
 
 def decisions(report: Report) -> str:
@@ -121,12 +122,18 @@ def among_high(report: Report) -> str:
 
 
 def intervals(report: Report) -> list[str]:
-    """Coverage and width by true and by predicted region."""
+    """Coverage and width by true region, true clinical band and predicted region."""
     out = []
-    for key, words in (("by_true_region", "true"), ("by_predicted_region", "predicted")):
+    words = {
+        "by_true_region": "region of the laboratory value",
+        "by_true_band": "clinical band of the laboratory value",
+        "by_predicted_region": "region of the estimate",
+    }
+    for key, by in words.items():
         kinds = [report["intervals"][kind] for kind in ("marginal", "label_conditional")]
         groups = {"all": [kind["all"] for kind in kinds]}
-        groups |= {REGIONS[name]: [kind[key][name] for kind in kinds] for name in kinds[0][key]}
+        titles = region_titles(report)
+        groups |= {titles.get(name, name): [kind[key][name] for kind in kinds] for name in kinds[0][key]}
         rows = [
             [
                 title,
@@ -135,21 +142,38 @@ def intervals(report: Report) -> list[str]:
             ]
             for title, found in groups.items()
         ]
-        head = ["", "ECGs", "marginal", "width", "label-conditional", "width"]
+        head = ["", "ECGs", "marginal: coverage", "width", "label-conditional: coverage", "width"]
         level = f"{report['intervals']['level']:g}"
-        out.append(table(f"Coverage at level {level} and mean width in mmol/L, by {words} region", head, rows))
+        out.append(table(f"Coverage at level {level} (95 % interval) and mean width in mmol/L, by {by}", head, rows))
     return out
 
 
-def bands(report: Report) -> str:
-    """How often the set of bands holds the true one."""
-    found = report["guarantees"]["bands"]
-    rows = [
-        [Band(name).words, count(b["n"]), *(number(b[k]) for k in ("in_set", "mean_size"))]
-        for name, b in found["by_true_band"].items()
+def bands(report: Report) -> list[str]:
+    """How often answers name each band and each severe band."""
+    found = report["bands"]
+    least = _percent(1 - found["alpha"])
+    head = ["band", "ECGs in it", f"named in them (at least {least})", "named in all answers"]
+    titles: tuple[tuple[str, type[Band] | type[SevereBand], str], ...] = (
+        ("bands", Band, f"Bands that an answer names; {number(found['mean_size'], 2)} of 3 on average (95 % interval)"),
+        ("severe_bands", SevereBand, "Severe bands that an answer names (95 % interval)"),
+    )
+    note = (
+        "A band that an answer does not name is not thereby out of the question: up to "
+        f"{_percent(found['alpha'])} of the ECGs in it lack it. Severe bands overlap the bands above and each other, "
+        "each with a guarantee of its own."
+    )
+    return [
+        table(
+            caption,
+            head,
+            [
+                [kind(name).words, count(b["n"]), measured(b["named"]), measured(b["named_of_all"])]
+                for name, b in found[key].items()
+            ],
+            note if kind is SevereBand else "",
+        )
+        for key, kind, caption in titles
     ]
-    caption = f"Bands: an answer without the true band in at most {_percent(found['alpha'])} of each"
-    return table(caption, ["true band", "ECGs", "in the set", "bands in the set"], rows)
 
 
 def _percent(share: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from ecg_ka.uncertainty import OperatingPoints
 from training.evaluation.options import MeasureOptions
 from training.evaluation.predictions import Predictions
 from training.metrics import ALARMS, Floats, has_event
-from training.metrics_bootstrap import Measured, Statistic, bootstrap, share
+from training.metrics_bootstrap import Measured, Statistic, bootstrap, divided, share
 from training.metrics_probability import net_benefit, net_benefit_of_testing_all
 from training.metrics_ranking import Ranking, predictive_values
 
@@ -33,7 +34,8 @@ def alarms(p: Predictions, points: OperatingPoints, options: MeasureOptions) -> 
     return {
         "ranking": {f"{c}{t}": _event(p, c, t, options) for c, t in ALARMS},
         "predictive_values": {
-            name: _predictive_values(p, event, operating[name], stated[name]) for name, event in _STATED.items()
+            name: _at_the_operating_point(p, event, operating[name], stated[name], options)
+            for name, event in _STATED.items()
         },
         "decision_curves": {name: _decision_curve(p, event, options) for name, event in _STATED.items()},
     }
@@ -88,37 +90,45 @@ def auroc_of(
     return bootstrap(lambda c: ranking.curve(c).auroc()[:, None], patients, options.resamples, options.seed)[0]
 
 
-def _predictive_values(
-    p: Predictions, event: tuple[str, float], operating_point: float, stated: float | None
+def _at_the_operating_point(
+    p: Predictions, event: tuple[str, float], operating_point: float, stated: float | None, options: MeasureOptions
 ) -> dict[str, Any]:
     """At the operating point of the bundle, fixed on its calibration split: sensitivity and specificity on the test
     split, and what follows from them by Bayes' theorem where the share of events is another."""
     truth, raised = has_event(p.labels, *event), p.answers.p(*event) > operating_point
-    n_events, n_others = int(truth.sum()), int((~truth).sum())
-    sensitivity, specificity = share(int(raised[truth].sum()), n_events), share(int((~raised[~truth]).sum()), n_others)
-    here = n_events / len(truth)
-    prevalence = here if stated is None else stated
-
-    def at(share_of_events: float) -> dict[str, Any]:
-        found = predictive_values(np.array(sensitivity.value), np.array(specificity.value), share_of_events)
-        positive, negative = (float(v) for v in found)
-        return {
-            "prevalence": share_of_events,
-            "positive_predictive_value": positive,
-            "negative_predictive_value": negative,
-            "alarms_per_1000": 1000
-            * (sensitivity.value * share_of_events + (1 - specificity.value) * (1 - share_of_events)),
-        }
-
+    prevalences = (float(truth.mean()) if stated is None else stated, *PREVALENCES)
+    found = bootstrap(_re_weighted(truth, raised, prevalences), p.patients, options.resamples, options.seed)
+    rows = [
+        {"prevalence": prevalence, **dict(zip(_RE_WEIGHTED, values, strict=True))}
+        for prevalence, *values in zip(prevalences, *(found[i::3] for i in range(3)), strict=True)
+    ]
     return {
         "operating_point": operating_point,
-        "sensitivity": sensitivity,
-        "specificity": specificity,
+        "sensitivity": share(int(raised[truth].sum()), int(truth.sum())),
+        "specificity": share(int((~raised[~truth]).sum()), int((~truth).sum())),
         "observed_positive_predictive_value": share(int(truth[raised].sum()), int(raised.sum())),
         "stated_by": "the test split" if stated is None else "the user",
-        "stated": at(prevalence),
-        "elsewhere": [at(share_of_events) for share_of_events in PREVALENCES],
+        "stated": rows[0],
+        "elsewhere": rows[1:],
     }
+
+
+_RE_WEIGHTED = ("positive_predictive_value", "negative_predictive_value", "alarms_per_1000")
+
+
+def _re_weighted(truth: NDArray[np.bool_], raised: NDArray[np.bool_], prevalences: Sequence[float]) -> Statistic:
+    """Statistic of the three values of :data:`_RE_WEIGHTED` for each prevalence in turn."""
+
+    def values(counts: Floats) -> Floats:
+        sensitivity = divided(counts @ (raised & truth), counts @ truth)
+        specificity = divided(counts @ (~raised & ~truth), counts @ ~truth)
+        columns: list[Floats] = []
+        for share_of_events in prevalences:
+            alarms = sensitivity * share_of_events + (1 - specificity) * (1 - share_of_events)
+            columns += [*predictive_values(sensitivity, specificity, share_of_events), 1000 * alarms]
+        return np.stack(columns, axis=1)
+
+    return values
 
 
 def _decision_curve(p: Predictions, event: tuple[str, float], options: MeasureOptions) -> dict[str, Any]:

@@ -11,9 +11,10 @@ from matplotlib.colors import ListedColormap, LogNorm, to_rgba
 from matplotlib.figure import Figure
 
 from training.evaluation.html import event as words_for
+from training.evaluation.html import number
 from training.evaluation.predictions import Predictions
-from training.evaluation.svg import BLUE, GREEN, INK, ORANGE, PURPLE, RED, RULE, SOFT, panels
-from training.evaluation.tables import covariate
+from training.evaluation.subgroups import covariate
+from training.evaluation.svg import BLUE, GREEN, INK, ORANGE, PURPLE, RED, SOFT, panels
 from training.metrics import Floats, has_event
 from training.metrics_ranking import Ranking
 
@@ -38,8 +39,9 @@ def histogram(report: dict[str, Any], p: Predictions) -> Figure:
         _regions(ax, report)
         ax.set(xlabel=K_AXIS, ylabel="ECGs", title=title)
     axes[1].set_yscale("log")
+    axes[1].yaxis.set_major_formatter("{x:,.0f}")
     axes[1].set_ylim(bottom=0.7)
-    axes[0].legend()
+    axes[0].legend(loc="upper right")
     return figure
 
 
@@ -69,11 +71,15 @@ def bland_altman(report: dict[str, Any], p: Predictions) -> Figure:
     for ax, (x, name, title, key) in zip(axes, shown, strict=True):
         _hexagons(figure, ax, x, difference)
         for line in ("bias", "lower_limit", "upper_limit"):
-            style = "-" if line == "bias" else "--"
-            ax.axhline(agreement[line]["value"], color=INK, linewidth=0.9, linestyle=style)
+            style, value = "-" if line == "bias" else "--", agreement[line]["value"]
+            words = f"{line.replace('_', ' ')} {number(value, 2)}"
+            ax.axhline(value, color=INK, linewidth=0.9, linestyle=style, label=words)
         ends = np.array([x.min(), x.max()])
-        ax.plot(ends, difference.mean() + agreement[key]["value"] * (ends - x.mean()), color=RED)
-        ax.set(xlabel=name, ylabel="estimate - laboratory, mmol/L", title=title)
+        slope = agreement[key]["value"]
+        ax.plot(ends, difference.mean() + slope * (ends - x.mean()), color=RED, label=f"slope {number(slope, 2)}")
+        ax.set(xlabel=name, ylabel="estimate \N{MINUS SIGN} laboratory, mmol/L", title=title)
+        ax.set_ylim(top=ax.get_ylim()[1] + 0.2 * np.ptp(ax.get_ylim()))
+        ax.legend(loc="upper center", ncols=2)
     return figure
 
 
@@ -87,8 +93,9 @@ def roc_and_precision(p: Predictions) -> Figure:
             continue
         curve = Ranking.of(event, p.estimates if comparator == ">=" else -p.estimates).curve(np.ones((1, len(event))))
         false, true = 1 - curve.specificity[0], curve.sensitivity[0]
-        axes[0].plot([0, *false], [0, *true], color=colour, label=words_for(name))
-        axes[1].plot(true, curve.true_alarms[0] / (curve.true_alarms + curve.false_alarms)[0], color=colour)
+        style = "-" if comparator == ">=" else "--"
+        axes[0].plot([0, *false], [0, *true], style, color=colour, label=words_for(name))
+        axes[1].plot(true, curve.true_alarms[0] / (curve.true_alarms + curve.false_alarms)[0], style, color=colour)
         axes[1].axhline(event.mean(), color=colour, linewidth=0.8, linestyle=":")
     axes[0].plot([0, 1], [0, 1], color=SOFT, linewidth=0.8, linestyle=":")
     axes[0].set(xlabel="1 - specificity", ylabel="sensitivity", title="ROC", xlim=(0, 1), ylim=(0, 1.01))
@@ -169,7 +176,9 @@ def risk_coverage(report: dict[str, Any]) -> Figure:
             ax.plot(kept, found[key], color=colour, label=title)
         ax.plot(kept, found["mae_of_the_median"], color=SOFT, linestyle="--", label="median of all labels")
         ax.set(xlabel="answers kept, %", ylabel="MAE, mmol/L", title=f"least {name} first", xlim=(0, 100))
-        ax.set_ylim(bottom=0)
+    top = max(ax.get_ylim()[1] for ax in axes)
+    for ax in axes:
+        ax.set_ylim(0, top)
     axes[0].legend(loc="lower right")
     return figure
 
@@ -229,9 +238,9 @@ def _hexagons(figure: Figure, ax: Axes, x: Floats, y: Floats) -> None:
 
 def _regions(ax: Axes, report: dict[str, Any]) -> None:
     for edge in report["labels"]["region_edges_mmol_l"]:
-        ax.axvline(edge, color=RULE, linewidth=1.1, zorder=0.6)
+        ax.axvline(edge, color=SOFT, linewidth=0.9, linestyle=":", zorder=0.6)
 
 
 def _ends(*values: Floats) -> tuple[float, float]:
     everything = np.concatenate(values)
-    return float(np.floor(everything.min() * 2) / 2), float(np.ceil(everything.max() * 2) / 2)
+    return float(np.floor(everything.min() * 2 - 0.2) / 2), float(np.ceil(everything.max() * 2 + 0.2) / 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -13,34 +14,44 @@ MISSING = "\N{EN DASH}"
 
 def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]], note: str = "") -> str:
     """A table whose first column is words and whose others are figures."""
-    columns = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
+    columns = "".join(f'<th scope="col">{text(cell)}</th>' for cell in head)
     lines = [
-        "<tr>" + f'<th scope="row">{escape(first)}</th>' + "".join(map(_cell, rest)) + "</tr>" for first, *rest in rows
+        "<tr>" + f'<th scope="row">{text(first)}</th>' + "".join(map(_cell, rest)) + "</tr>" for first, *rest in rows
     ]
     kind = "dense" if len(head) > _DENSE else "wide"
-    below = f'<p class="note">{escape(note)}</p>' if note else ""
     return (
-        f'<div class="table"><table class="{kind}"><caption>{escape(caption)}</caption>'
+        f'<div class="table"><table class="{kind}"><caption><span>{text(caption)}</span></caption>'
         f"<thead><tr>{columns}</tr></thead>"
-        f"<tbody>{''.join(lines)}</tbody></table>{below}</div>"
+        f"<tbody>{''.join(lines)}</tbody></table></div>{remark(note) if note else ''}"
     )
 
 
-def _cell(text: str) -> str:
+def text(words: str) -> str:
+    """Plain words as HTML; ``>=`` gets its sign, and a sign stays with its number."""
+    signed = words.replace(">=", "\N{GREATER-THAN OR EQUAL TO}")
+    return escape(re.sub(r"([<>\N{GREATER-THAN OR EQUAL TO}]) (?=\d)", "\\1\N{NO-BREAK SPACE}", signed))
+
+
+def remark(words: str) -> str:
+    """What has to be known to read a table, in small print."""
+    return f'<p class="note">{text(words)}</p>'
+
+
+def _cell(figures: str) -> str:
     """An interval in brackets is set apart from its value; in a table of many columns it gets a line of its own."""
-    value, bracket, interval = text.partition(" (")
+    value, bracket, interval = figures.partition(" (")
     inner = escape(value) + (f' <span class="ci">({escape(interval)}</span>' if bracket else "")
     return f"<td>{inner}</td>"
 
 
 def figure(svg: str, caption: str) -> str:
     """A picture with its caption; ``svg`` is put in as it is."""
-    return f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
+    return f'<figure><div class="picture">{svg}</div><figcaption>{text(caption)}</figcaption></figure>'
 
 
-def paragraph(text: str) -> str:
+def paragraph(words: str) -> str:
     """Plain words."""
-    return f"<p>{escape(text)}</p>"
+    return f"<p>{text(words)}</p>"
 
 
 def section(title: str, *parts: str) -> str:
@@ -62,7 +73,7 @@ def count(value: int | None) -> str:
 def event(name: str) -> str:
     """``>=5.5`` in words."""
     sign = "<" if name.startswith("<") else "\N{GREATER-THAN OR EQUAL TO}"
-    return f"K {sign} {name.lstrip('<>=')}"
+    return f"K\N{NO-BREAK SPACE}{sign}\N{NO-BREAK SPACE}{name.lstrip('<>=')}"
 
 
 def measured(found: dict[str, Any] | None, digits: int = 3) -> str:

@@ -45,30 +45,41 @@ def _foot(report: Report) -> str:
 
 
 def _head(report: Report) -> str:
-    about, labels = report["about"], report["labels"]
+    about = report["about"]
     words = [about["notice"]]
     if about["is_simulated"]:
         words.insert(0, "DEMO_MODEL: model or cohort is simulated. " + about["simulated_notice"])
     notice = "".join(f"<p><strong>{escape(w)}</strong></p>" for w in words)
-    whole, ranking = report["accuracy"]["estimate"], report["alarms"]["ranking"]
-    shown = {
-        "patients, one ECG each": count(labels["n"]),
-        f"MAE, mmol/L; predicting the median for everyone {number(labels['mae_of_the_median'])}, the mean "
-        f"{number(labels['mae_of_the_mean'])}": number(whole["mae"]),
-        "SD of the labels, mmol/L": number(labels["sd"]),
-        f"AUROC, {event('>=5.5')} ({count(ranking['>=5.5']['n_events'])} ECGs)": number(
-            ranking[">=5.5"]["estimate"]["auroc"]["value"]
-        ),
-        f"AUROC, {event('<3.5')} ({count(ranking['<3.5']['n_events'])} ECGs)": number(
-            ranking["<3.5"]["estimate"]["auroc"]["value"]
-        ),
-    }
-    boxes = "".join(f"<div><b>{escape(value)}</b><span>{escape(words)}</span></div>" for words, value in shown.items())
+    boxes = "".join(f"<div><b>{escape(value)}</b><span>{escape(words)}</span></div>" for value, words in _main(report))
     return (
         f'<p class="lead">On: {escape(about["cohort"]["description"])}. Trained on: '
         f"{escape(about['model']['trained_on'])}. Bundle <code>{escape(about['model']['sha256'])}</code>.</p>"
         f'<div class="notice">{notice}</div><div class="figures">{boxes}</div>'
     )
+
+
+def _main(report: Report) -> list[tuple[str, str]]:
+    """The main figures, each with what it is."""
+    labels, ranking = report["labels"], report["alarms"]["ranking"]
+    mae = report["accuracy"]["estimate"]["mae_interval"]
+    aurocs = [(ranking[name]["estimate"]["auroc"], name, ranking[name]["n_events"]) for name in (">=5.5", "<3.5")]
+    return [
+        (count(labels["n"]), "patients, one ECG each"),
+        (
+            number(mae["value"]),
+            f"MAE, mmol/L{_interval(mae)}; of the median for everyone {number(labels['mae_of_the_median'])}, of the "
+            f"mean {number(labels['mae_of_the_mean'])}",
+        ),
+        (number(labels["sd"]), "SD of the labels, mmol/L"),
+        *(
+            (number(found["value"]), f"AUROC, {event(name)} mmol/L{_interval(found)}; {count(n)} ECGs")
+            for found, name, n in aurocs
+        ),
+    ]
+
+
+def _interval(found: dict[str, float | None]) -> str:
+    return "" if found["lower"] is None else f" (95 % {number(found['lower'])} to {number(found['upper'])})"
 
 
 def _contents(sections: Sequence[str]) -> str:
@@ -95,7 +106,7 @@ def _labels(report: Report, p: Predictions) -> str:
         "labels",
         figures.histogram(report, p),
         "Distribution of potassium by the laboratory, of the estimates and of the calibrated medians, in steps of 0.1 "
-        "mmol/L. Vertical lines: edges of the regions few, median, many, median, few.",
+        "mmol/L. Dotted: edges of the regions few, median, many, median, few.",
     )
     return section("Labels", picture, tables.labels(report))
 
@@ -105,8 +116,8 @@ def _accuracy(report: Report, p: Predictions) -> str:
         report,
         "scatter",
         figures.scatter(report, p),
-        "Estimate and calibrated median against the laboratory value. Dashed: identity. Colour: number of ECGs, "
-        "logarithmic.",
+        "Estimate and calibrated median against the laboratory value. Dashed: identity. Dotted: edges of the regions. "
+        "Colour: number of ECGs, logarithmic.",
     )
     words = (
         "No error is worth more than the label spread allows: beside every MAE stand the SD of the labels and the MAE "
@@ -134,7 +145,7 @@ def _ranking(report: Report, p: Predictions) -> str:
         report,
         "roc",
         figures.roc_and_precision(p),
-        "ROC and precision-recall curves of the estimate. Dotted: a score that says nothing.",
+        "ROC and precision-recall curves of the estimate, in the same colours. Dotted: a score that says nothing.",
     )
     return section("Discrimination", alarm_tables.ranking(report), picture, *alarm_tables.fixed_points(report))
 
@@ -182,7 +193,7 @@ def _intervals(report: Report, _: Predictions) -> str:
         f"Share of the intervals at level {report['intervals']['level']:g} (dashed) that hold the laboratory value, "
         "with 95 % intervals (Wilson), by the region of the true value and by that of the estimate.",
     )
-    return section("Intervals", picture, *alarm_tables.intervals(report), alarm_tables.bands(report))
+    return section("Intervals", picture, *alarm_tables.intervals(report), *alarm_tables.bands(report))
 
 
 def _risk(report: Report, _: Predictions) -> str:

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_ka import Estimator
-from ecg_ka.estimate import Band
+from ecg_ka.estimate import Band, SevereBand
 from ecg_ka.estimator import THRESHOLDS
 from ecg_ka.preprocess import ModelInput
 from ecg_ka.uncertainty import Calibration, Pairs
+from training.answers import Answers, answers_for
 from training.cohort import Cohort
 from training.evaluation import source
-from training.evaluation.answers import Answers, answers_for
 from training.files import write_atomically
 from training.metrics import Floats
 from training.progress import Progress
@@ -134,6 +134,7 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
         "label_conditional_upper_mmol_l": a.intervals_label_conditional[:, 1],
         **{probability_name(*t): a.probabilities[:, i] for i, t in enumerate(THRESHOLDS)},
         **{f"band_{band}": a.bands[:, i] for i, band in enumerate(Band)},
+        **{f"severe_band_{band}": a.severe_bands[:, i] for i, band in enumerate(SevereBand)},
         "category": a.categories,
         **({} if predictions.novelty is None else {"novelty": predictions.novelty}),
         **{f"covariate_{name}": column for name, column in predictions.covariates.items()},

@@ -14,8 +14,7 @@ from training.evaluation.options import MeasureOptions, plain
 from training.evaluation.predictions import Predictions
 from training.evaluation.subgroups import subgroups
 from training.evaluation.tripod import items
-from training.evaluation.trust import among_high_estimates, intervals, probabilities, risk_coverage_curves
-from training.guarantees import guarantees
+from training.evaluation.trust import among_high_estimates, bands, intervals, probabilities, risk_coverage_curves
 
 SIMULATED = "Simulated figures say nothing about patients."
 
@@ -39,7 +38,7 @@ def measures(p: Predictions, bundle: Bundle, options: MeasureOptions) -> dict[st
         "probabilities": probabilities(p, options),
         "among_high_estimates": among_high_estimates(p),
         "intervals": intervals(p, regions),
-        "guarantees": guarantees(p.pairs, bundle.calibration),
+        "bands": bands(p),
         "risk_coverage": risk_coverage_curves(p),
         "subgroups": subgroups(p, options),
     }

@@ -36,6 +36,23 @@ EDGES = {"age_years": (40, 60, 80), "age": (40, 60, 80), "gap_min": (-30, 0, 30)
 """Where a number is cut, in its unit; other numbers are cut at their quartiles."""
 
 _LEVELS = {"male": {"True": "male", "False": "female"}}
+
+_TITLES = {
+    "male": "sex",
+    "gap_min": "gap to the laboratory sample, min",
+    "qrs_ms": "QRS width, ms",
+    "hr_bpm": "heart rate, bpm",
+    "pr_ms": "PR, ms",
+    "qtc_ms": "QTc, ms",
+    "qrs_kind": "QRS",
+    "reversal": "cables interchanged",
+    "ckd": "kidney disease",
+    "lvh": "left ventricular hypertrophy",
+    "pvc": "ventricular extrasystoles",
+    "qt_drug": "drug that lengthens QT",
+}
+_UNITS = ("ms", "bpm", "years", "min")
+
 _NOT_STATED = "not stated"
 
 Parts = list[tuple[str, NDArray[np.bool_]]]
@@ -56,6 +73,14 @@ def subgroups(p: Predictions, options: MeasureOptions) -> dict[str, Any]:
             if found
         },
     }
+
+
+def covariate(name: str) -> str:
+    """A column in words, its unit behind a comma."""
+    if name in _TITLES:
+        return _TITLES[name]
+    words, _, unit = name.rpartition("_")
+    return f"{words}, {unit}".replace("_", " ") if words and unit in _UNITS else name.replace("_", " ")
 
 
 def parts(name: str, column: NDArray[Any]) -> Parts:

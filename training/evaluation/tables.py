@@ -6,22 +6,10 @@ from collections.abc import Callable
 from html import escape
 from typing import Any
 
-from training.evaluation.html import MISSING, count, event, measured, number, paragraph, table
+from training.evaluation.html import MISSING, count, event, measured, number, paragraph, remark, table, text
+from training.evaluation.subgroups import covariate
 
 Report = dict[str, Any]
-
-_TITLES = {"male": "sex", "gap_min": "gap_to_the_laboratory_min", "qrs_ms": "QRS_width_ms", "hr_bpm": "heart_rate_bpm"}
-_UNITS = ("ms", "bpm", "years", "min")
-
-REGIONS = {
-    "few_low": "few, low",
-    "median_low": "median, low",
-    "many": "many",
-    "median_high": "median, high",
-    "few_high": "few, high",
-    "median": "median, both ends",
-    "few": "few, both ends",
-}
 
 
 def flow(report: Report) -> str:
@@ -52,7 +40,7 @@ def splits(report: Report) -> str:
         for name, n in report["flow"]["splits"].items()
     ]
     words = "Splits by patient. Model and calibration are the bundle's; only the test split of this cohort was used."
-    return f'<div class="splits">{"".join(boxes)}</div><p class="note">{words}</p>'
+    return f'<div class="splits">{"".join(boxes)}</div>{remark(words)}'
 
 
 def labels(report: Report) -> str:
@@ -65,13 +53,30 @@ def labels(report: Report) -> str:
         "ECGs": count(m["n"]),
         "MAE of predicting the median": number(m["mae_of_the_median"]),
         "of predicting the mean": number(m["mae_of_the_mean"]),
-        **{REGIONS[name]: count(n) for name, n in m["by_region"].items()},
     }
     captions = {
         "Potassium by the laboratory, mmol/L: mean, SD, quantiles": facts,
-        "Constant predictors, mmol/L, and ECGs in each region": constants,
+        "Constant predictors, mmol/L": constants,
     }
-    return "".join(table(title, ["", *row], [["labels", *row.values()]]) for title, row in captions.items())
+    tables = [table(title, ["", *row], [["labels", *row.values()]]) for title, row in captions.items()]
+    titles = region_titles(report)
+    rows = [[titles[name], count(n), number(n / m["n"])] for name, n in m["by_region"].items()]
+    note = "Regions: how many training ECGs have such a value (many, median, few)."
+    return "".join(tables) + table("ECGs in each region, mmol/L", ["region", "ECGs", "share"], rows, note)
+
+
+def region_titles(report: Report) -> dict[str, str]:
+    """Names of the regions with what lies in each, in mmol/L."""
+    a, b, c, d = (f"{edge:g}" for edge in report["labels"]["region_edges_mmol_l"])
+    return {
+        "few_low": f"few, low: < {a}",
+        "median_low": f"median, low: {a} to < {b}",
+        "many": f"many: {b} to {c}",
+        "median_high": f"median, high: > {c} to {d}",
+        "few_high": f"few, high: > {d}",
+        "median": "median, both ends",
+        "few": "few, both ends",
+    }
 
 
 def overall(report: Report) -> str:
@@ -103,22 +108,21 @@ def regions(report: Report) -> str:
     """Errors by region and by band."""
     found = report["accuracy"]
     low = found["by_region"]
-    ordered = {title: low[name] for name, title in REGIONS.items()}
+    ordered = {title: low[name] for name, title in region_titles(report).items()}
     out = []
-    edges = ", ".join(f"{edge:g}" for edge in report["labels"]["region_edges_mmol_l"])
     captions = {
-        f"By region of the laboratory value (edges {edges} mmol/L)": ordered,
-        "By clinical band of the laboratory value, mmol/L": found["by_band"],
+        "By region of the laboratory value, mmol/L (95 % interval)": ordered,
+        "By clinical band of the laboratory value, mmol/L (95 % interval)": found["by_band"],
     }
     head = [
         "",
         "ECGs",
         "SD of labels",
-        "MAE",
-        "median for all",
-        "mean for all",
-        "calibrated median",
-        "bias",
+        "MAE of estimate",
+        "of calibrated median",
+        "of median for all",
+        "of mean for all",
+        "bias of estimate",
         "SD ratio",
     ]
     for caption, groups in captions.items():
@@ -128,9 +132,9 @@ def regions(report: Report) -> str:
                 count(m["n"]),
                 number(m["sd_labels"]),
                 measured(m["mae"]),
+                measured(m["mae_of_calibrated_median"]),
                 number(m["mae_of_the_median"]),
                 number(m["mae_of_the_mean"]),
-                measured(m["mae_of_calibrated_median"]),
                 measured(m["bias"]),
                 number(m["sd_ratio"], 2),
             ]
@@ -138,7 +142,7 @@ def regions(report: Report) -> str:
         ]
         out.append(table(caption, head, rows))
     note = "SD ratio within a group: SD of the estimates over SD of the labels there; large where labels hardly differ."
-    return "".join(out) + f'<p class="note">{note}</p>'
+    return "".join(out) + remark(note)
 
 
 def agreement(report: Report) -> str:
@@ -153,8 +157,8 @@ def agreement(report: Report) -> str:
     }
     rows = [[title, *(measured(kind[key]) for kind in kinds)] for title, key in lines.items()]
     note = (
-        "In mmol/L per mmol/L. The slope on the mean of both is 0 when estimate and laboratory have the same SD; "
-        "the slope on the laboratory value is -1 for a constant and 0 without regression to the mean."
+        "Slopes in mmol/L per mmol/L. That on the mean of both is 0 when estimate and laboratory have the same SD; "
+        "that on the laboratory value is \N{MINUS SIGN}1 for a constant and 0 without regression to the mean."
     )
     return table("Estimate minus laboratory, mmol/L (95 % interval)", ["", "estimate", "calibrated median"], rows, note)
 
@@ -165,7 +169,8 @@ def not_recorded(report: Report) -> str:
     if groups["not_recorded"]:
         words.append(f"Not recorded in this cohort: {', '.join(groups['not_recorded'])}.")
     if groups["not_grouped"]:
-        words.append(f"Columns that make no groups (times, identifiers): {', '.join(groups['not_grouped'])}.")
+        left_out = ", ".join(covariate(name) for name in groups["not_grouped"])
+        words.append(f"Columns that make no groups (times, identifiers, nothing stated): {left_out}.")
     words.append(
         f"Groups below {groups['least_ecgs']} ECGs are too small to be measured and are named with their number. "
         "Numbers are cut at their quartiles unless clinical edges are usual. The median predictor is the subgroup's "
@@ -198,12 +203,6 @@ def subgroups(report: Report) -> list[str]:
     return [table("Subgroups, mmol/L (95 % interval); before an AUROC the number of ECGs with the event", head, rows)]
 
 
-def covariate(name: str) -> str:
-    """A column in words, its unit behind a comma."""
-    words, _, unit = _TITLES.get(name, name).rpartition("_")
-    return f"{words.replace('_', ' ')}, {unit}" if unit in _UNITS else _TITLES.get(name, name).replace("_", " ")
-
-
 def _auroc(found: dict[str, Any], name: str) -> str:
     return f"{found['n_events'][name]:,}: {measured(found['auroc'][name])}"
 
@@ -214,8 +213,8 @@ def tripod(report: Report) -> str:
     for item in report["tripod_ai"]:
         kind = ' class="open"' if item["for_the_authors"] else ""
         lines.append(
-            f'<tr><th scope="row">{escape(item["number"])}</th><td>{escape(item["topic"])}</td>'
-            f"<td{kind}>{escape(item['text'])}</td></tr>"
+            f'<tr><th scope="row">{text(item["number"])}</th><td>{text(item["topic"])}</td>'
+            f"<td{kind}>{text(item['text'])}</td></tr>"
         )
     head = "<tr><th>Item</th><th>Topic</th><th>From this run</th></tr>"
     return f'<div class="table"><table class="words"><thead>{head}</thead><tbody>{"".join(lines)}</tbody></table></div>'

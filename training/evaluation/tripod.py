@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from training.evaluation.subgroups import covariate
+
 AUTHORS = "to be filled by the authors"
 
 _TOPICS = {
@@ -130,11 +132,11 @@ def _methods(report: dict[str, Any]) -> dict[str, str]:
 
 def _results(report: dict[str, Any]) -> dict[str, str]:
     ranking, labels, groups = report["alarms"]["ranking"], report["labels"], report["subgroups"]
-    events = ", ".join(f"K {name} {found['n_events']:,}" for name, found in ranking.items())
-    covariates = ", ".join(groups["by_covariate"]) or "none recorded"
+    events = ", ".join(f"K {name[:-3]} {name[-3:]}: {found['n_events']:,}" for name, found in ranking.items())
+    covariates = "; ".join(covariate(name) for name in groups["by_covariate"]) or "none recorded"
     best = ranking[">=5.5"]["estimate"]["auroc"]
     return {
-        "20a": f"See the flow chart. {labels['n']:,} ECGs evaluated, of which {events}.",
+        "20a": f"See the flow chart. {labels['n']:,} ECGs evaluated; {events}.",
         "20b": f"Potassium: mean {labels['mean']:.2f}, SD {labels['sd']:.2f} mmol/L; sizes of the groups by covariate "
         f"are in the table of subgroups. Other characteristics: {AUTHORS}.",
         "21": f"Test split: {labels['n']:,} patients; {events}. Development: items 5a and 12a.",
