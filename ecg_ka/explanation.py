@@ -18,8 +18,8 @@ class Wave(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaveEffect:
-    """By how much the estimate changes when one wave of these leads is replaced by the record's own baseline: below
-    zero where the wave raises the estimate. None when the record has no such wave."""
+    """By how much the estimate changes when one wave of these leads is replaced, T by a usual T, the others by the
+    record's own baseline: below zero where the wave raises the estimate. None when the record has no such wave."""
 
     wave: Wave
     leads: tuple[str, ...]

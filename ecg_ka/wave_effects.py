@@ -1,4 +1,4 @@
-"""explain(): how the estimate of a record changes when one wave of some leads is replaced by the baseline."""
+"""explain(): how the estimate of a record changes when one wave of some leads is replaced."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ecg_ka.estimator import Estimator
 from ecg_ka.explanation import Explanation, Wave, WaveEffect, WaveSpan
 from ecg_ka.preprocess import ModelInput, filter_and_resample, to_model_input
 from ecg_ka.record import EcgRecord
-from ecg_ka.waves import Spans, delineate, flattened
+from ecg_ka.waves import Spans, delineate, replaced
 
 _CHEST = ("V2", "V3", "V4", "V5")
 LEAD_GROUPS = (("I",), ("II",), ("V1",), _CHEST, ("V6",), ("II", *_CHEST))
@@ -63,23 +63,23 @@ class _Probe:
         groups = [*(group for group in kept if group), live]
         if wave not in self.spans:
             return [WaveEffect(wave=wave, leads=group, change_mmol_l=None) for group in groups]
-        without = self._without(wave, live)
-        return [WaveEffect(wave=wave, leads=group, change_mmol_l=self._change(without, group)) for group in groups]
+        other = self._with_other(wave, live)
+        return [WaveEffect(wave=wave, leads=group, change_mmol_l=self._change(other, group)) for group in groups]
 
-    def _without(self, wave: Wave, leads: tuple[str, ...]) -> ModelInput:
+    def _with_other(self, wave: Wave, leads: tuple[str, ...]) -> ModelInput:
         """The model input with a wave replaced in all leads that the model sees."""
         spec = self.estimator.bundle.signal
         n_in = round(spec.duration_s * self.window.fs_hz)
         rows = [self.window.leads.index(lead) for lead in leads]
-        flat = flattened(self.window, self.spans, wave)[rows, :n_in]
+        other = replaced(self.window, self.spans, wave)[rows, :n_in]
         signal_mv = self.whole.signal_mv.copy()
-        filtered = filter_and_resample(flat, self.window.fs_hz, spec)
+        filtered = filter_and_resample(other, self.window.fs_hz, spec)
         signal_mv[self.whole.lead_mask, : filtered.shape[1]] = filtered
         return replace(self.whole, signal_mv=signal_mv)
 
-    def _change(self, without: ModelInput, group: tuple[str, ...]) -> float:
+    def _change(self, other: ModelInput, group: tuple[str, ...]) -> float:
         """What it does to take the leads of one group from the altered input."""
         rows = [self.estimator.bundle.signal.leads.index(lead) for lead in group]
         signal_mv = self.whole.signal_mv.copy()
-        signal_mv[rows] = without.signal_mv[rows]
+        signal_mv[rows] = other.signal_mv[rows]
         return self.estimator.infer(replace(self.whole, signal_mv=signal_mv))[0] - self.before

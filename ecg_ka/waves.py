@@ -1,4 +1,4 @@
-"""Where P, QRS, ST and T of each beat lie, by neurokit2, and what a record is like without one of them."""
+"""Where P, QRS, ST and T of each beat lie, by neurokit2, and what a record is like with one of them replaced."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
 
 from ecg_ka.errors import MissingDependency, UnusableRecord
 from ecg_ka.explanation import Wave
 from ecg_ka.record import EcgRecord
+from ecg_ka.usual_t import usual_t
 
 Spans = dict[Wave, NDArray[np.int64]]
 """First and last sample (n_beats, 2) of each wave that was found; clipped to the record."""
@@ -21,6 +23,10 @@ _BASELINE_S = 0.020  # before the QRS: the end of the PR segment
 _LONGEST_ST_S = 0.080  # neurokit2 puts the onset of T at most 0.1 s before its peak, where a wide T is half done
 _RAMP_S = 0.012  # from the tracing to the baseline and back, so that no step is drawn
 _GAP_S = 0.010  # between T(U) and what follows
+_LATEST_T_PEAK_S = 0.40  # after its onset, in a heart that beats 60 times a minute
+_SMOOTHED_S = 0.020
+_SLACK_S = 0.040  # in one lead neurokit2 may see QRS begin after, or end before, the R peak of all leads
+_EDGE_S = 0.250  # neurokit2 fails on a beat that is cut
 
 
 def delineate(record: EcgRecord, r_peaks: NDArray[np.int64]) -> Spans:
@@ -31,29 +37,70 @@ def delineate(record: EcgRecord, r_peaks: NDArray[np.int64]) -> Spans:
         MissingDependency: neurokit2 is not installed.
         UnusableRecord: fewer than 3 beats, or no QRS or T was found.
     """
-    if r_peaks.size < _FEWEST_BEATS:
-        raise UnusableRecord(f"{r_peaks.size} beats found; expected at least {_FEWEST_BEATS} to tell the waves apart")
+    edge, n = _EDGE_S * record.fs_hz, record.signal_mv.shape[1]
+    whole = r_peaks[(r_peaks >= edge) & (r_peaks < n - edge)]
+    if whole.size < _FEWEST_BEATS:
+        raise UnusableRecord(
+            f"{whole.size} whole beats found; expected at least {_FEWEST_BEATS} to tell the waves apart"
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # neurokit2 and what it imports warn about their own dependencies
         neurokit = _neurokit()
         leads = [lead for lead in _LOOKED_AT if lead in record.leads]
-        found = [_fiducials(neurokit, record.lead(lead), record.fs_hz, r_peaks) for lead in leads]
+        found = [_fiducials(neurokit, record.lead(lead), record.fs_hz, whole) for lead in leads]
     at = {name: [f[name] for f in found if name in f] for name in _SIDES}
     if not (at["R_Onsets"] and at["R_Offsets"] and at["T_Onsets"]):
         raise UnusableRecord("neither QRS nor T could be told apart; expected a recording with clear beats")
     return _spans(at, r_peaks, record)
 
 
-def flattened(record: EcgRecord, spans: Spans, wave: Wave) -> NDArray[np.float32]:
-    """The signal (leads, n) in mV with one wave of every beat replaced by the baseline: a line through the ends of the
-    PR segments."""
+def replaced(record: EcgRecord, spans: Spans, wave: Wave) -> NDArray[np.float32]:
+    """The signal (leads, n) in mV with one wave of every beat replaced: P, QRS and ST by the baseline, a line through
+    the ends of the PR segments, T by the baseline and a usual T at the place and in the scale of the record's own.
+
+    A beat without T is nothing that a network knows. On simulated ECGs its answer to one is not that to a beat with the
+    same patient's T at 4.2 mmol/L; its answer to the usual T is, on average over patients (docs/uncertainty.md).
+    """
+    baseline = _baseline(record, spans)
+    weight = _weight(spans[wave], record.signal_mv.shape[1], max(1, round(_RAMP_S * record.fs_hz)))
+    new = baseline + _usual_t(record, spans, baseline) if wave is Wave.T else baseline
+    return np.asarray((1 - weight) * record.signal_mv + weight * new, dtype=np.float32)
+
+
+def _baseline(record: EcgRecord, spans: Spans) -> NDArray[np.float64]:
+    """(leads, n)"""
     n = record.signal_mv.shape[1]
     qrs_onsets = spans[Wave.QRS][:, 0]
     width = max(1, round(_BASELINE_S * record.fs_hz))
     levels = np.stack([np.median(record.signal_mv[:, max(0, q - width) : q + 1], axis=1) for q in qrs_onsets])
-    baseline = np.stack([np.interp(np.arange(n), qrs_onsets, level) for level in levels.T])
-    weight = _weight(spans[wave], n, max(1, round(_RAMP_S * record.fs_hz)))
-    return np.asarray((1 - weight) * record.signal_mv + weight * baseline, dtype=np.float32)
+    return np.stack([np.interp(np.arange(n), qrs_onsets, level) for level in levels.T])
+
+
+def _usual_t(record: EcgRecord, spans: Spans, baseline: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(leads, n) in mV over the baseline, 0 outside of T."""
+    over = record.signal_mv - baseline
+    rr_s = float(np.median(np.diff(spans[Wave.QRS][:, 0]))) / record.fs_hz
+    peak = t_peak(over, spans, rr_s, record.fs_hz)
+    swing = np.median([np.ptp(over[:, a : b + 1], axis=1) for a, b in spans[Wave.QRS]], axis=0)
+    out = np.zeros_like(over)
+    for start, stop in spans[Wave.T]:
+        after_peak_s = (np.arange(stop - start + 1) - peak) / record.fs_hz
+        shape = np.stack([usual_t(lead, after_peak_s, rr_s) for lead in record.leads])
+        out[:, start : stop + 1] = swing[:, None] * shape
+    return out
+
+
+def t_peak(over_mv: NDArray[np.float64], spans: Spans, rr_s: float, fs_hz: float) -> int:
+    """Samples from the onset of T to its peak: where all leads (leads, n) together stand farthest from the baseline,
+    over the beats that are whole. A U wave comes later than is searched."""
+    longest = round(_LATEST_T_PEAK_S * np.cbrt(rr_s) * fs_hz)
+    onsets, stops = spans[Wave.T].T
+    reach = max(1, min(longest, round(float(np.median(stops - onsets)))))
+    whole = onsets[onsets + reach < over_mv.shape[1]]
+    if not whole.size:
+        return 0
+    usual = np.median(np.abs(over_mv).sum(axis=0)[whole[:, None] + np.arange(reach)], axis=0)
+    return int(np.argmax(uniform_filter1d(usual, max(1, round(_SMOOTHED_S * fs_hz)))))
 
 
 _SIDES: dict[str, int] = {"P_Onsets": -1, "P_Offsets": -1, "R_Onsets": -1, "R_Offsets": 1, "T_Onsets": 1}
@@ -84,7 +131,8 @@ def _fiducials(
     for name, side in _SIDES.items():
         at = np.asarray(points[f"ECG_{name}"], dtype=np.float64)
         at = at[np.isfinite(at)]
-        beat = np.searchsorted(r_peaks, at) + (0 if side < 0 else -1)
+        past = at + side * _SLACK_S * fs_hz
+        beat = np.searchsorted(r_peaks, past) + (0 if side < 0 else -1)
         inside = (beat >= 0) & (beat < r_peaks.size)
         if inside.sum() * 2 >= r_peaks.size:  # a wave that most beats lack is none: fibrillation has no P
             out[name] = float(np.median(at[inside] - r_peaks[beat[inside]]))
@@ -93,7 +141,7 @@ def _fiducials(
 
 def _spans(at: dict[str, list[float]], r_peaks: NDArray[np.int64], record: EcgRecord) -> Spans:
     n = record.signal_mv.shape[1]
-    qrs = min(at["R_Onsets"]), max(at["R_Offsets"])
+    qrs = min(0.0, *at["R_Onsets"]), max(0.0, *at["R_Offsets"])
     t_onset = max(qrs[1], min(*at["T_Onsets"], qrs[1] + _LONGEST_ST_S * record.fs_hz))
     has_p = bool(at["P_Onsets"] and at["P_Offsets"])
     first = float(np.median(at["P_Onsets"])) if has_p else qrs[0]
