@@ -19,6 +19,7 @@ from pathlib import Path
 
 import torch
 
+from ecg_ka.scoring.workers import one_thread
 from ecg_ka.simulator import Prior
 from training.comparison import report
 from training.comparison.cells import Cell
@@ -37,7 +38,6 @@ from training.comparison.plan import PRIORS, WHOLE_PRIOR, CompareConfig
 from training.comparison.results import LEAST_AUROC, Group, measures, refuse_weak_backbones
 from training.comparison.site import Site
 from training.config import execute
-from training.progress import one_thread
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,11 @@ from ecg_ka.estimator import prepare
 from ecg_ka.network import PotassiumNet
 from ecg_ka.preprocess import SignalSpec
 from ecg_ka.record import LEADS, EcgRecord, Source
+from ecg_ka.scoring.progress import Progress
 from ecg_ka.simulator import FS_HZ, CohortSpec, simulate_batch
 from ecg_ka.uncertainty import Pairs
 from training.calibrate import members_of
 from training.ensemble import joined
-from training.progress import Progress
 
 _SOURCE = Source(format="simulated", sha256="", units_in="mV")
 

@@ -18,6 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ecg_ka.losses import BSAM, RegressorRetraining, gather_ranks
 from ecg_ka.network import PotassiumNet
 from ecg_ka.preprocess import LSB_MV
+from ecg_ka.scoring.progress import Progress
 from training import ranks
 from training.augment import Augmentation
 from training.checkpoint import Checkpoint, load_optimiser, named, optimiser_state
@@ -25,7 +26,6 @@ from training.cohort import Cohort, Split
 from training.draws import ByPosition, Draws, InOrder, Order
 from training.loader import Loader
 from training.objective import CONTRAST_WEIGHT, Objective
-from training.progress import Progress
 
 _MAX_GRADIENT = 5.0
 

@@ -23,6 +23,7 @@ AMPLITUDE_RANGE_MV = (0.3, 4.0)
 and 2.46 mV, and at 5 times their gain, a common mistake, 91 % lie above 4 mV (42 % above 6), at a fifth of it 86 %
 below 0.3. No estimate is given there, because the model reads the height of the waves."""
 
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SignalQuality:
     """The quality of a record: ``leads`` in record order, R peaks as sample indices (n_beats,), and flags.

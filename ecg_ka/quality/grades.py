@@ -92,7 +92,9 @@ def graded(record: EcgRecord, inconsistent: Collection[str]) -> Graded:
     )
 
 
-def _lead_qualities(names: tuple[str, ...], indices: LeadIndices, inconsistent: Collection[str]) -> tuple[LeadQuality, ...]:
+def _lead_qualities(
+    names: tuple[str, ...], indices: LeadIndices, inconsistent: Collection[str]
+) -> tuple[LeadQuality, ...]:
     usual_range = float(np.median(indices.range_mv))
     return tuple(
         _lead_quality(name, indices, row, usual_range, inconsistent=name in inconsistent)

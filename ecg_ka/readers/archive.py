@@ -16,7 +16,8 @@ _MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
 _ENTRY_MARK = b"PK\x01\x02"
 _ENCRYPTED = 0x1
 _RATIO_MATTERS_FROM_BYTES = 1_000_000
-_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OSError, struct.error, OverflowError)
+ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OSError, struct.error, OverflowError)
+"""What the standard library raises at damaged archives."""
 
 
 def is_zip(data: bytes) -> bool:
@@ -37,22 +38,29 @@ def unpack(data: bytes) -> Mapping[str, bytes]:
         raise RecordTooLarge(f"the zip holds more than {MAX_FILES} files; expected one ECG")
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
-    except _ZIP_ERRORS:
+    except ZIP_ERRORS:
         raise TruncatedFile("the zip has no readable directory. Send the whole file.") from None
     with archive:
         for member in archive.infolist():
-            _check(member)
+            check_member(member)
         members = [member for member in archive.infolist() if not member.is_dir()]
         check_bytes(sum(member.file_size for member in members), MAX_INPUT_BYTES, "the unpacked zip")
         contents: dict[str, bytes] = {}
         room = MAX_INPUT_BYTES
         for member in members:
-            contents[member.filename] = _read(archive, member, room)
+            contents[member.filename] = read_member(archive, member, room)
             room -= len(contents[member.filename])
     return contents
 
 
-def _check(member: zipfile.ZipInfo) -> None:
+def check_member(member: zipfile.ZipInfo) -> None:
+    """Refuse what no archive of ECGs needs.
+
+    Raises:
+        ForeignReference: a link or a device, or a name that leads out of the archive.
+        RecordTooLarge: it unpacks to far more than any ECG does.
+        UnreadableRecord: encrypted, or of another compression.
+    """
     name = member.orig_filename
     if (
         not member.filename
@@ -74,11 +82,17 @@ def _check(member: zipfile.ZipInfo) -> None:
         raise RecordTooLarge(f"{name[:60]!r} in the zip unpacks to {ratio:.0f} times its size; no ECG does")
 
 
-def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, room: int) -> bytes:
+def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, room: int) -> bytes:
+    """The bytes of a member, at most ``room``.
+
+    Raises:
+        RecordTooLarge: it has more.
+        UnreadableRecord: it is damaged, or a zip itself.
+    """
     try:
         with archive.open(member) as stream:
             content = stream.read(room + 1)
-    except _ZIP_ERRORS:
+    except ZIP_ERRORS:
         raise UnreadableRecord(f"{member.filename[:60]!r} in the zip is damaged. Pack it again.") from None
     check_bytes(len(content), room, f"{member.filename[:60]!r} in the zip")
     if is_zip(content):

@@ -29,9 +29,9 @@ import numpy as np
 
 from ecg_ka.errors import EcgError
 from ecg_ka.readers import read
+from ecg_ka.scoring.progress import Progress
 from tests.conftest import SHARED
 from tests.ecg_ka import seeds
-from training.progress import Progress
 
 FACTS: Sequence[dict[str, Any]] = ({}, {}, {"fs_hz": 500.0}, {"fs_hz": 500.0, "units": "uV"})
 FIELDS = (b"", b"0", b"-1", b"1e400", b"1e300", b"nan", b"9" * 30, b"&x;", b"<a>", b"</a>", b"]]>", b"\0", b"mV", b"/")

@@ -19,6 +19,7 @@ from ecg_ka.estimator import choose_window
 from ecg_ka.preprocess import SignalSpec, to_model_input
 from ecg_ka.quality import grade
 from ecg_ka.readers import read
+from ecg_ka.scoring.progress import Progress
 from training.cohort import Label, to_steps
 from training.cohort.journal import Done, Part, Reject
 from training.cohort.splits import SplitBy, SplitRule
@@ -26,7 +27,6 @@ from training.cohort.steps import Step
 from training.cohort.workers import ordered
 from training.cohort.writer import Target
 from training.config import to_json
-from training.progress import Progress
 
 if TYPE_CHECKING:
     import polars as pl

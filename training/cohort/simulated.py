@@ -16,6 +16,7 @@ from ecg_ka.estimator import choose_window
 from ecg_ka.preprocess import SignalSpec, to_model_input
 from ecg_ka.quality import grade
 from ecg_ka.record import LEADS, EcgRecord, Source
+from ecg_ka.scoring.progress import Progress
 from ecg_ka.simulator import FS_HZ, CohortSpec, Preset, Prior, simulate_batch
 from ecg_ka.simulator.conditions import Repolarisation
 from ecg_ka.simulator.geometry import Reversal
@@ -26,7 +27,6 @@ from training.cohort.splits import hashed_splits
 from training.cohort.workers import ordered
 from training.cohort.writer import Target
 from training.config import to_json
-from training.progress import Progress
 
 SPLIT_KEY = "ecg_ka simulated cohort"
 

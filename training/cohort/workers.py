@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context, parent_process
 from typing import TypeVar
 
-from training.progress import one_thread
+from ecg_ka.scoring.workers import AHEAD, executor
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-_AHEAD = 3  # pieces of work a process that may be under way or waiting: the memory they take is bounded
 
 
 def ordered(function: Callable[[Item], Result], items: Iterable[Item], processes: int) -> Iterator[Result]:
@@ -29,11 +24,11 @@ def ordered(function: Callable[[Item], Result], items: Iterable[Item], processes
         yield from map(function, items)
         return
     waiting: deque[Future[Result]] = deque()
-    with ProcessPoolExecutor(processes, get_context("spawn"), _start) as pool:
+    with executor(processes) as pool:
         try:
             for item in items:
                 waiting.append(pool.submit(function, item))
-                if len(waiting) >= _AHEAD * processes:
+                if len(waiting) >= AHEAD * processes:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
@@ -44,16 +39,3 @@ def ordered(function: Callable[[Item], Result], items: Iterable[Item], processes
         finally:
             for future in waiting:
                 future.cancel()
-
-
-def _start() -> None:
-    one_thread()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A killed parent closes nothing that its workers could notice: without this they would wait for ever."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

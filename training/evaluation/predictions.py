@@ -14,13 +14,13 @@ from ecg_ka import Estimator
 from ecg_ka.estimate import Band, SevereBand
 from ecg_ka.estimator import THRESHOLDS
 from ecg_ka.preprocess import ModelInput
+from ecg_ka.scoring.progress import Progress
 from ecg_ka.uncertainty import Calibration, Pairs
 from training.answers import Answers, answers_for
 from training.cohort import Cohort
 from training.evaluation import source
 from training.files import write_atomically
 from training.metrics import Floats
-from training.progress import Progress
 
 _CHUNK = 256
 

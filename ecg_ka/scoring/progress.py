@@ -1,8 +1,7 @@
-"""A progress bar for long work, on standard error, without dependencies (the training set is kept that small)."""
+"""A progress bar for long work, on standard error, without dependencies."""
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 
@@ -29,12 +28,12 @@ class Progress:
         rate = (self._done - self._done_before) / max(now - self._started, 1e-9)
         bar = "#" * (20 * self._done // self._total)
         left_s = (self._total - self._done) / max(rate, 1e-9)
-        line = f"{self._label} [{bar:20}] {self._done}/{self._total} {rate:.0f}/s, {left_s:.0f} s left {note}"
+        line = f"{self._label} [{bar:20}] {self._done}/{self._total} {rate:.0f}/s, {_duration(left_s)} left {note}"
         end = "\n" if self._done >= self._total or not self._is_terminal else ""
         print(f"\r{line}" if self._is_terminal else line, end=end, file=sys.stderr, flush=True)
 
 
-def one_thread() -> None:
-    """For the start of a worker process: the processes share the cores, so none may start threads of its own."""
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = "1"
+def _duration(seconds: float) -> str:
+    minutes, rest_s = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest_s:02} s" if minutes else f"{rest_s} s"

@@ -1,0 +1,205 @@
+"""The subcommands for one ECG, and about the model and the formats."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ecg_ka.bundle import SHIPPED, load_bundle
+from ecg_ka.cli.app import app
+from ecg_ka.cli.files import refuse_overwriting, write
+from ecg_ka.cli.options import AsJson, BundleFolder, File, Fs, Leads, Level, Units, facts_of
+from ecg_ka.errors import EcgError
+from ecg_ka.estimate import DISCLAIMER
+from ecg_ka.estimator import Estimator
+from ecg_ka.exporters import (
+    Answered,
+    Identity,
+    Output,
+    Patient,
+    Target,
+    converted,
+    estimate_page,
+    explanation_text,
+    exported,
+    formats_text,
+    how_to_read,
+    model_text,
+    quality_text,
+    record_csv,
+)
+from ecg_ka.quality import assess, full_report
+from ecg_ka.readers import read
+from ecg_ka.wave_effects import explain as explain_record
+
+
+@app.command()
+def quality(
+    file: File,
+    full: Annotated[bool, typer.Option("--full", help="also the slow look by neurokit2 (extra `quality`)")] = False,
+    fs_hz: Fs = None,
+    units: Units = None,
+    leads: Leads = None,
+    as_json: AsJson = False,
+) -> None:
+    """Signal quality of one ECG, lead by lead."""
+    record = read(file, **facts_of(fs_hz, units, leads))
+    found = assess(record)
+    report: dict[str, Any] = {
+        "grade": found.grade,
+        "heart_rate_bpm": found.heart_rate_bpm,
+        "qrs_ms": found.qrs_ms,
+        "n_beats": len(found.r_peaks),
+        "duration_s": record.duration_s,
+        "leads_missing": record.leads_missing,
+        "flags": [{"name": flag, "sentence": flag.sentence} for flag in sorted(found.flags)],
+        "notes": found.notes,
+        "leads": [asdict(lead) for lead in found.leads],
+        "full": asdict(full_report(record, found)) if full else None,
+    }
+    print(json.dumps(report, indent=1) if as_json else quality_text(report))
+
+
+@app.command()
+def plot(
+    file: File,
+    output: Annotated[Path, typer.Option("--output", "-o", help="SVG file to write")],
+    fs_hz: Fs = None,
+    units: Units = None,
+    leads: Leads = None,
+    bundle: BundleFolder = SHIPPED,
+) -> None:
+    """Draw the clinical page (3 x 4 leads and a rhythm strip, 25 mm/s, 10 mm/mV) with the estimate on it."""
+    if output.exists() and file.exists() and output.samefile(file):
+        raise EcgError(f"{output} is the ECG itself; choose another file with --output")
+    record = read(file, **facts_of(fs_hz, units, leads))
+    page = estimate_page(record, Estimator.load(bundle).estimate(record))
+    write(output, page)
+    print(f"wrote {output}")
+
+
+@app.command()
+def explain(  # noqa: PLR0913 - one parameter an option
+    file: File,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="SVG page to write, waves shaded")] = None,
+    fs_hz: Fs = None,
+    units: Units = None,
+    leads: Leads = None,
+    bundle: BundleFolder = SHIPPED,
+    as_json: AsJson = False,
+) -> None:
+    """Which part of the beat moves the estimate of one ECG; needs neurokit2 (extra `quality`)."""
+    if output is not None and output.exists() and file.exists() and output.samefile(file):
+        raise EcgError(f"{output} is the ECG itself; choose another file with --output")
+    record, estimator = read(file, **facts_of(fs_hz, units, leads)), Estimator.load(bundle)
+    found = explain_record(estimator, record)
+    if output is not None:
+        write(output, estimate_page(record, estimator.estimate(record), found))
+    print(json.dumps(found.to_dict(), indent=1) if as_json else explanation_text(found))
+
+
+@app.command()
+def convert(  # noqa: PLR0913 - one parameter an option
+    file: File,
+    to: Annotated[Target, typer.Option(help="format to write")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="file to write; WFDB adds .hea and .dat")],
+    fs_hz: Fs = None,
+    units: Units = None,
+    leads: Leads = None,
+    patient_id: Annotated[str, typer.Option(help="for DICOM; otherwise no one is named")] = "",
+    patient_name: Annotated[str, typer.Option(help="for DICOM, as Family^Given; otherwise no one is named")] = "",
+    force: Annotated[bool, typer.Option("--force", help="overwrite files that are there")] = False,
+) -> None:
+    """Write one ECG in another format: all its samples, read back and compared first; nothing is resampled."""
+    if (patient_id or patient_name) and to is not Target.DICOM:
+        raise typer.BadParameter("only DICOM names a patient", param_hint="--patient-id, --patient-name")
+    record = read(file, **facts_of(fs_hz, units, leads))
+    written = converted(record, to, output.name, Patient(id_=patient_id, name=patient_name))
+    paths = {output.with_name(name): data for name, data in written.items()}
+    refuse_overwriting(paths, file, force=force)
+    for path, data in paths.items():
+        write(path, data)
+    print(f"wrote {', '.join(map(str, paths))}{how_to_read(record, to)}")
+
+
+@app.command()
+def export(  # noqa: PLR0913 - one parameter an option
+    file: File,
+    to: Annotated[Output, typer.Option(help="fhir, hl7v2 and dicom-sr are for records; pdf, svg and json to look at")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="file to write")],
+    fs_hz: Fs = None,
+    units: Units = None,
+    leads: Leads = None,
+    level: Level = 0.9,
+    bundle: BundleFolder = SHIPPED,
+    subject: Annotated[str | None, typer.Option(help="for fhir and hl7v2: Patient/4711 or ASSIGNER|4711")] = None,
+    allow_demo: Annotated[bool, typer.Option("--allow-demo", help="a demonstration's records, marked as test")] = False,
+    force: Annotated[bool, typer.Option("--force", help="overwrite the file when it is there")] = False,
+) -> None:
+    """Write the estimate of one ECG in a language that other systems speak."""
+    refuse_overwriting([output], file, force=force)
+    record = read(file, **facts_of(fs_hz, units, leads))
+    answered = Answered(
+        estimate=Estimator.load(bundle).estimate(record, level=level),
+        record=record,
+        source=file,
+        issued=datetime.now().astimezone(),
+        identity=Identity.of(subject, None),
+        demo_allowed=allow_demo,
+    )
+    write(output, exported(answered, to))
+    print(f"wrote {output}")
+
+
+@app.command()
+def formats() -> None:
+    """What is read: each format, how it is known, what has to be given, and its limits."""
+    print(formats_text())
+
+
+@app.command()
+def simulate(
+    potassium: Annotated[float, typer.Option(help="serum potassium in mmol/L", min=1.5, max=10.0)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="CSV file to write; `ecg-ka estimate` reads it")],
+    patient: Annotated[int, typer.Option(help="which simulated patient", min=0)] = 1,
+    visit: Annotated[int, typer.Option(help="which recording of that patient", min=0)] = 1,
+    preset: Annotated[str, typer.Option(help="size of the potassium effects: published or evidence")] = "published",
+    noise: Annotated[bool, typer.Option(help="electrode noise, filters and cable faults")] = True,
+) -> None:
+    """Simulate a 12-lead ECG at a chosen potassium. Simulated: it says nothing about patients."""
+    from ecg_ka.simulator import Preset, draw_patient
+    from ecg_ka.simulator import simulate as simulate_record
+
+    if preset not in set(Preset):
+        raise typer.BadParameter(f"{preset!r}; expected one of {', '.join(Preset)}", param_hint="--preset")
+    record = simulate_record(draw_patient(patient, Preset(preset)), potassium, visit, noise=noise)
+    write(output, record_csv(record))
+    print(f"wrote {output}: simulated, {potassium:g} mmol/L")
+
+
+@app.command()
+def info(bundle: BundleFolder = SHIPPED, as_json: AsJson = False) -> None:
+    """The model bundle: what it was trained on, what it takes, what it is worth."""
+    loaded = load_bundle(bundle)
+    identity, metrics, is_simulated = loaded.identity(), loaded.metrics, loaded.provenance.is_simulated
+    about = {
+        "model": asdict(identity),
+        "is_simulated": is_simulated,
+        "may_be_shared": not loaded.provenance.licences,
+        "licences": loaded.provenance.licences,
+        "signal": asdict(loaded.signal),
+        "regions": asdict(loaded.regions),
+        "training": loaded.provenance.training,
+        "metrics": metrics,
+        "disclaimer": DISCLAIMER,
+    }
+    print(
+        json.dumps(about, indent=1)
+        if as_json
+        else model_text(identity, metrics, loaded.sharing, is_simulated=is_simulated)
+    )

@@ -1,0 +1,86 @@
+"""`ecg-ka estimate`: files to answers, or with --out a whole archive to a table."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ecg_ka.bundle import SHIPPED
+from ecg_ka.cli import archive
+from ecg_ka.cli.app import REFUSED, app
+from ecg_ka.cli.options import AsJson, BundleFolder, Files, Fs, Leads, Level, Units, facts_of, records_of
+from ecg_ka.errors import EcgError
+from ecg_ka.estimate import Estimate, PatientOffset, refusal_dict
+from ecg_ka.estimator import Estimator
+from ecg_ka.exporters import estimates_text
+from ecg_ka.history import read_history
+from ecg_ka.readers import read
+
+
+@app.command()
+def estimate(  # noqa: PLR0913 - one parameter an option
+    files: Files,
+    fs_hz: Fs = None,
+    units: Units = None,
+    leads: Leads = None,
+    level: Level = 0.9,
+    bundle: BundleFolder = SHIPPED,
+    history: Annotated[
+        Path | None,
+        typer.Option(help="CSV of earlier ECGs of the same patient: path, potassium_mmol_l (measured in the blood)"),
+    ] = None,
+    as_json: AsJson = False,
+    out: archive.Out = None,
+    workers: archive.Workers = 0,
+    ordered: archive.Ordered = True,
+    force: archive.Force = False,
+) -> None:
+    """Estimate potassium for each file: a table, or with --json an array with one answer a file.
+
+    With --history all files are of one patient, whose own offset is taken off.
+
+    With --out all ECGs below the folders go into a table, one row each, by several processes; what was refused is in
+    its .rejects.csv with the reason. A run that was stopped or killed goes on when called again.
+
+    Exit code 2 when any file is refused; the others are answered all the same.
+    """
+    facts = facts_of(fs_hz, units, leads)
+    if out is not None:
+        if history is not None or as_json:
+            raise typer.BadParameter("a table has no place for it", param_hint="--history, --json with --out")
+        archive.to_table(archive.job_of(map(str, files), bundle, level, facts), out, workers, ordered, force)
+        return
+    paths = records_of(files)
+    estimator = Estimator.load(bundle)
+    personal = None if history is None else estimator.personalize(read_history(history, facts))
+    with typer.progressbar(paths, label="estimating", file=sys.stderr, hidden=len(paths) < 10) as bar:
+        answers = [(_printable(path), _answer(estimator, path, facts, level, personal)) for path in bar]
+    print(json.dumps([_plain(*a) for a in answers], indent=1) if as_json else estimates_text(answers))
+    if any(isinstance(answer, EcgError) for _, answer in answers):
+        raise typer.Exit(REFUSED)
+
+
+def _answer(
+    estimator: Estimator, path: Path, facts: dict[str, Any], level: float, personal: PatientOffset | None
+) -> Estimate | EcgError:
+    try:
+        return estimator.estimate(read(path, **facts), level=level, personal=personal)
+    except EcgError as error:
+        return error
+
+
+def _plain(name: str, answer: Estimate | EcgError) -> dict[str, Any]:
+    """One answer in JSON types: the same keys whether it was estimated or refused; ``error`` is null or a problem."""
+    if isinstance(answer, Estimate):
+        return {"file": name, **answer.to_dict(), "error": None}
+    problem = {"type": type(answer).__name__, "title": answer.title, "detail": str(answer)}
+    return {"file": name, **refusal_dict(answer), "error": problem}
+
+
+def _printable(path: Path) -> str:
+    """A path in one line that any terminal takes, whatever bytes its name holds."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(path))

@@ -1,0 +1,36 @@
+"""What a subcommand may write, and writing it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from ecg_ka.cli.options import signal_files
+from ecg_ka.errors import EcgError
+
+
+def refuse_overwriting(paths: Iterable[Path], ecg: Path, *, force: bool) -> None:
+    """Raise EcgError for files that are there, and for those of the ECG whatever ``force`` says."""
+    for path in paths:
+        if path.exists() and _holds(ecg, path):
+            raise EcgError(f"{path} belongs to the ECG itself; choose another file with --output")
+        if not force and (path.exists() or path.is_symlink()):
+            raise EcgError(f"{path} is there already; choose another file with --output, or overwrite it with --force")
+
+
+def _holds(ecg: Path, path: Path) -> bool:
+    """Whether a path is the ECG, a file in its folder when it is one, or a signal file of its header."""
+    if ecg.is_dir():
+        return path.resolve().parent == ecg.resolve()
+    header = ecg.with_suffix(".hea")
+    return any(
+        other.exists() and path.samefile(other) for other in (ecg, header, *map(ecg.with_name, signal_files(header)))
+    )
+
+
+def write(path: Path, content: str | bytes) -> None:
+    """Write a file; raises EcgError when it cannot be."""
+    try:
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    except OSError as error:
+        raise EcgError(f"cannot write {path} ({error.strerror}); choose another place with --output") from error

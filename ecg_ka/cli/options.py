@@ -1,0 +1,49 @@
+"""Options that several subcommands share, and what they stand for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ecg_ka.errors import EcgError
+from ecg_ka.readers import wfdb_header
+
+Files = Annotated[
+    list[Path],
+    typer.Argument(
+        help="ECG files or folders of one record (a .hea finds its signal files); `ecg-ka formats` lists the formats"
+    ),
+]
+File = Annotated[Path, typer.Argument(help="one ECG: a file, or a folder that holds one record")]
+Fs = Annotated[float | None, typer.Option("--fs-hz", help="sampling rate, for files that do not state it (npy, CSV)")]
+Units = Annotated[str | None, typer.Option(help="mV, uV or V, for files that do not state their unit")]
+Leads = Annotated[str | None, typer.Option(help="lead names in file order, comma-separated, for files without names")]
+BundleFolder = Annotated[Path, typer.Option("--bundle", help="model bundle; the default is the shipped demonstration")]
+Level = Annotated[float, typer.Option(help="level of the interval, 0.5 to 0.99", min=0.5, max=0.99)]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON only")]
+
+_LONGEST_HEADER = 2**20
+
+
+def records_of(files: list[Path]) -> list[Path]:
+    """Files without the signal files of headers that are given too: a pair is one record."""
+    named = {header.parent / name for header in files if header.suffix == ".hea" for name in signal_files(header)}
+    return [path for path in files if path not in named]
+
+
+def signal_files(header: Path) -> tuple[str, ...]:
+    """The files that a WFDB header names; none for another file."""
+    try:
+        with header.open("rb") as file:
+            data = file.read(_LONGEST_HEADER)
+        return wfdb_header.signal_files(data) if wfdb_header.recognises(data) else ()
+    except (OSError, EcgError):
+        return ()  # reading the record will say what is wrong
+
+
+def facts_of(fs_hz: float | None, units: str | None, leads: str | None) -> dict[str, Any]:
+    """What :func:`~ecg_ka.readers.read` takes for files that lack them."""
+    names = None if leads is None else tuple(name.strip() for name in leads.split(","))
+    return {"fs_hz": fs_hz, "units": units, "leads": names}

@@ -1,0 +1,252 @@
+"""Archives to tables: which ECGs there are, one row each, and the same bytes whatever happens on the way."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from functools import partial
+from pathlib import Path
+
+import pyarrow.parquet
+import pytest
+
+from ecg_ka import SHIPPED, EcgError, Estimator, MissingDependency, UnreadableRecord, read
+from ecg_ka.exporters.wfdb import record_wfdb
+from ecg_ka.scoring import Job, Totals, score_archive
+from ecg_ka.scoring.archive_run import _scored
+from ecg_ka.scoring.job import Scorer
+from ecg_ka.scoring.journal import CHUNK, Chunk, Journal
+from ecg_ka.scoring.listing import found
+from ecg_ka.scoring.row import COLUMNS, value_of
+from ecg_ka.scoring.source import Source
+from ecg_ka.scoring.tables import TableFormat, table_format, written
+from ecg_ka.scoring.workers import Workers
+from tests.ecg_ka.ecgs import csv_bytes, ecg
+from tests.ecg_ka.mortal import ends_its_process
+
+WFDB = record_wfdb(ecg(1, 5.0), "r")
+CSV = csv_bytes(ecg(4, 6.4))
+
+
+def job(*inputs: Path) -> Job:
+    return Job(inputs=tuple(map(str, inputs)), bundle=SHIPPED, level=0.9)
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """Three ECGs in five files, a zip of two more, a file that is none, and what is not to be looked at."""
+    folder = tmp_path / "archive"
+    for name, data in {**{f"a/{name}": data for name, data in WFDB.items()}, "a/r.csv": CSV, "b.csv": CSV}.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    (folder / "notes.txt").write_text("no ECG")
+    (folder / ".hidden").write_text("nothing")
+    with zipfile.ZipFile(folder / "two.zip", "w") as packed:
+        for name, data in {**WFDB, "x.csv": CSV, "__MACOSX/x.csv": b"?"}.items():
+            packed.writestr(name, data)
+    return folder
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """More ECGs than a chunk, of which one cannot be read."""
+    folder = tmp_path / "many"
+    folder.mkdir()
+    whole = folder / "000.hea"
+    for name, data in record_wfdb(ecg(1, 5.0), "000").items():
+        (folder / name).write_bytes(data)
+    for number in range(1, CHUNK + 8):
+        (folder / f"{number:03}.hea").write_bytes(whole.read_bytes())
+    (folder / "003.hea").write_bytes(b"")
+    return folder
+
+
+def test_a_header_with_its_signals_is_one_ecg_and_so_is_every_other_file_in_folder_and_zip(archive: Path) -> None:
+    names = [source.name.removeprefix(f"{archive}/") for source in found([str(archive)])]
+    assert names == ["b.csv", "notes.txt", "two.zip!r.hea", "two.zip!x.csv", "a/r.csv", "a/r.hea"]
+
+
+def test_a_table_has_a_row_an_ecg_that_says_what_an_estimate_of_it_alone_says(archive: Path, tmp_path: Path) -> None:
+    counts = score_archive(job(archive), tmp_path / "t.ndjson", workers=1, as_finished=False)
+    assert counts == Totals(estimated=5, withheld=0, refused=1)
+    rows = {Path(row["file"]).name: row for row in map(json.loads, (tmp_path / "t.ndjson").read_text().splitlines())}
+    estimator = Estimator.load()
+    for name, file in {"r.hea": "a/r.hea", "two.zip!r.hea": "a/r.hea", "b.csv": "b.csv"}.items():
+        alone = estimator.estimate(read(archive / file))
+        assert alone.interval is not None
+        assert rows[name]["potassium_mmol_l"] == alone.potassium_mmol_l
+        assert rows[name]["upper_mmol_l"] == alone.interval.upper
+        assert rows[name]["flags"].split() == list(alone.flags)
+    assert (rows["notes.txt"]["error"], rows["notes.txt"]["potassium_mmol_l"]) == ("UnknownFormat", None)
+    assert {row["notice"] for row in rows.values()} == {"RESEARCH_USE_ONLY DEMO_MODEL"}
+    with (tmp_path / "t.rejects.csv").open(newline="") as stream:
+        (reject,) = csv.DictReader(stream)
+    assert (Path(reject["file"]).name, reject["error"]) == ("notes.txt", "UnknownFormat")
+    about = {"counts": {"estimated": 5, "withheld": 0, "refused": 1}}
+    assert json.loads((tmp_path / "t.about.json").read_text()) == json.loads(json.dumps(job(archive).about() | about))
+
+
+def test_the_formats_hold_the_same_and_parquet_says_what_it_is(archive: Path, tmp_path: Path) -> None:
+    rows = Scorer(job()).rows([*found([str(archive)])])
+    for kind in TableFormat:
+        with written(tmp_path / f"t.{kind}", kind, job(archive).about()) as table:
+            table.add(rows)
+    parquet = pyarrow.parquet.ParquetFile(tmp_path / "t.parquet")
+    dicts = [json.loads(line) for line in (tmp_path / "t.ndjson").read_text().splitlines()]
+    assert parquet.read().to_pylist() == dicts
+    with (tmp_path / "t.csv").open(newline="") as stream:
+        as_text = [{name: "" if value is None else str(value) for name, value in row.items()} for row in dicts]
+        assert list(csv.DictReader(stream)) == as_text
+    about = json.loads(parquet.schema_arrow.metadata[b"ecg_ka"])
+    assert about["notice"] == "RESEARCH_USE_ONLY DEMO_MODEL"
+    assert "not a medical device" in about["disclaimer"]
+
+
+def test_a_name_in_a_table_is_text_in_one_line_and_no_formula(tmp_path: Path) -> None:
+    rows = Scorer(job()).rows([Source("=1+1\n\x1b.txt")])
+    with written(tmp_path / "t.csv", TableFormat.CSV, {}) as table:
+        table.add(rows)
+    with (tmp_path / "t.csv").open(newline="") as stream:
+        (row,) = csv.DictReader(stream)
+    assert row["file"] == "'=1+1\\n\\x1b.txt"
+
+
+def test_a_killed_run_goes_on_to_the_same_bytes_without_reading_twice(many: Path, tmp_path: Path) -> None:
+    out = tmp_path / "t.parquet"
+    score_archive(job(many), out, workers=2, as_finished=False)
+    whole = {path.name: path.read_bytes() for path in tmp_path.glob("t.*")}
+    for name in whole:
+        (tmp_path / name).unlink()
+    with Journal(tmp_path / "t.parquet.part", job(many).about(), partial(found, [str(many)])) as journal:
+        first = next(journal.missing())
+        journal.add(first.number, _scored(job(many), first).rows_json)
+    for source in first.sources[1:]:
+        Path(source.path).write_bytes(b"not an ECG any more")
+    (many / "one more.hea").write_bytes(b"it came later")
+    score_archive(job(many), out, workers=1, as_finished=False)
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("t.*")} == whole
+
+
+@pytest.mark.parametrize("torn", [b"", b"0123456789abcdef 2 [[", b"\xff\n", b"0123456789abcdef 2 [[1]]\n"])
+def test_of_a_journal_the_whole_lines_count(tmp_path: Path, torn: bytes) -> None:
+    sources = [Source(f"{number:03}.dcm") for number in range(2 * CHUNK + 5)]
+    for number in (2, 0):
+        with Journal(tmp_path / "part", {}, lambda: sources) as journal:
+            assert next(journal.missing()).sources == tuple(sources[:CHUNK])
+            journal.add(number, f"[[{number}]]")
+        with (tmp_path / "part" / "journal").open("ab") as lines:
+            lines.write(torn)
+    with Journal(tmp_path / "part", {}, lambda: sources) as journal:
+        assert [chunk.number for chunk in journal.missing()] == [1]
+        assert journal.n_done == CHUNK + 5
+        journal.add(1, "[[1]]")
+        assert [*journal.rows()] == [[[0]], [[1]], [[2]]]
+        assert [*journal.rows_as_finished()] == [[[2]], [[0]], [[1]]]
+        assert journal.n_done == journal.n_sources == len(sources)
+
+
+def test_only_the_same_work_goes_on_and_only_once_at_a_time(many: Path, tmp_path: Path) -> None:
+    listing = partial(found, [str(many)])
+    part = tmp_path / "t.csv.part"
+    with Journal(part, job(many).about(), listing), pytest.raises(EcgError, match="another process"):
+        score_archive(job(many), tmp_path / "t.csv", workers=1, as_finished=False)
+    other = Job(inputs=(str(many),), bundle=SHIPPED, level=0.8)
+    with pytest.raises(EcgError, match="begun with other"):
+        score_archive(other, tmp_path / "t.csv", workers=1, as_finished=False)
+    shutil.rmtree(part)
+    part.mkdir()
+    (part / "mine.txt").write_text("keep me")
+    with pytest.raises(EcgError, match="no unfinished table"):
+        score_archive(job(many), tmp_path / "t.csv", workers=1, as_finished=False)
+    assert (part / "mine.txt").exists()
+
+
+def test_tables_that_cannot_be_are_refused_before_work_begins(archive: Path, tmp_path: Path) -> None:
+    with pytest.raises(EcgError, match=r"expected \.parquet, \.ndjson, \.csv"):
+        table_format(tmp_path / "t.xlsx")
+    with pytest.raises(EcgError, match="would be scored with it"):
+        score_archive(job(archive), archive / "a" / "t.csv", workers=1, as_finished=False)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(EcgError, match="no file below"):
+        score_archive(job(tmp_path / "empty"), tmp_path / "t.csv", workers=1, as_finished=False)
+
+
+def test_a_process_that_dies_costs_no_other_item_its_result() -> None:
+    results = dict(Workers(ends_its_process, 1).finished(range(6)))
+    assert results == {number: None if number == 3 else number * number for number in range(6)}
+
+
+def test_an_ecg_that_ended_its_process_is_refused_with_that_reason() -> None:
+    row = Scorer(job()).died(Source("a.dcm"))
+    assert len(row) == len(COLUMNS)
+    assert [value_of(row, name) for name in ("file", "status", "error")] == ["a.dcm", "refused", "ProcessDied"]
+
+
+def test_an_unexpected_error_is_a_refusal_of_that_ecg(tmp_path: Path) -> None:
+    """A fact that no reader expects stands for a bug in one of them."""
+    (tmp_path / "a.csv").write_bytes(CSV)
+    wrong = Job(inputs=(), bundle=SHIPPED, level=2.0)
+    (row,) = Scorer(wrong).rows([Source(str(tmp_path / "a.csv"))])
+    assert value_of(row, "error") == "ValueError"
+
+
+def test_behind_a_url_stand_the_same_ecgs(archive: Path) -> None:
+    pytest.importorskip("fsspec")
+    sources = [*found([archive.as_uri()])]
+    names = [source.name.removeprefix(f"{archive.as_uri()}/") for source in sources]
+    assert sorted(names) == ["a/r.csv", "a/r.hea", "b.csv", "notes.txt", "two.zip"]
+    behind = next(source for source in sources if source.name.endswith("r.hea")).read({})
+    assert behind.source.sha256 == read(archive / "a" / "r.hea").source.sha256
+
+
+def test_a_header_behind_a_url_leads_nowhere_else(tmp_path: Path) -> None:
+    pytest.importorskip("fsspec")
+    (tmp_path / "secret.dat").write_bytes(bytes(20))
+    (tmp_path / "in").mkdir()
+    for name in ("../secret.dat", f"file://{tmp_path}/secret.dat"):
+        (tmp_path / "in" / "r.hea").write_text(f"r 1 500 10\n{name} 16 1000/mV 16 0 0 0 0 II\n")
+        with pytest.raises(UnreadableRecord):
+            Source((tmp_path / "in" / "r.hea").as_uri()).read({})
+    with pytest.raises(MissingDependency, match="cannot be opened"):
+        Source("nowhere://bucket/r.hea").read({})
+
+
+def ecg_ka(*arguments: str | Path, code: int = 0) -> str:
+    command = [sys.executable, "-m", "ecg_ka.cli", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+def test_the_command_tells_what_became_of_the_ecgs_and_keeps_a_table_that_is_there(
+    archive: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "t.csv"
+    told = ecg_ka("estimate", archive, "--out", out, "--workers", "1", code=2)
+    assert "5 estimated, 0 withheld, 1 refused; t.rejects.csv tells why" in told
+    assert "not a medical device" in told
+    assert "6/6" in told
+    before = out.read_bytes()
+    assert "is there already" in ecg_ka("estimate", archive, "--out", out, code=2)
+    assert out.read_bytes() == before
+    assert "0 refused" in ecg_ka("estimate", archive / "b.csv", "--out", out, "--force", "--workers", "1")
+    assert "no place for it" in ecg_ka("estimate", archive, "--out", out, "--json", code=2)
+
+
+def test_without_ray_the_command_says_what_to_install(tmp_path: Path) -> None:
+    code = "import sys; sys.modules['ray'] = None; from ecg_ka.cli import main; main()"
+    command = [sys.executable, "-c", code, "score", str(tmp_path), "--out", str(tmp_path / "o")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2
+    assert "pip install 'ecg-ka[cluster]'" in done.stderr
+
+
+def test_a_chunk_is_a_line_of_the_listing_again() -> None:
+    source = Source("a\udcff.zip", ("x/r.hea", "x/r.dat"))
+    assert Source.from_line(source.to_line()) == source
+    assert Chunk(0, (source,)).sources[0].name == "a\\udcff.zip!x/r.hea"
