@@ -12,7 +12,7 @@ import pytest
 from ecg_ka import SHIPPED, BundleError, Estimator
 from ecg_ka.bundle import load_bundle, save_bundle
 from ecg_ka.policy import Policy
-from ecg_ka.references import FILE, NUMBERS, TOLERANCE, load_references, write_references
+from ecg_ka.references import FILE, NUMBERS, TOLERANCE, load_references
 from ecg_ka.uncertainty import Calibration
 
 
