@@ -34,6 +34,7 @@ from ecg_ka.preprocess import SignalSpec
 from ecg_ka.quality import SignalQuality, assess
 from ecg_ka.readers import read
 from ecg_ka.record import LEADS, EcgRecord
+from ecg_ka.references import References, load_references
 from ecg_ka.wave_effects import explain
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "Output",
     "PatientOffset",
     "RecordTooLarge",
+    "References",
     "SevereBand",
     "SignalQuality",
     "SignalSpec",
@@ -75,6 +77,7 @@ __all__ = [
     "cds_services",
     "explain",
     "exported",
+    "load_references",
     "prepare",
     "read",
 ]

@@ -13,28 +13,31 @@ import ecg_ka
 from service import errors, examples
 from service.access.callers import Callers
 from service.access.guard import Guard, requires
+from service.hangup import on_hangup
 from service.middleware import BodyLimit, Envelope
+from service.models import Models
 from service.monitoring.gauges import Gauges
 from service.monitoring.meter import Meter
-from service.routes import audit, batches, cds, feedback, health, metrics, model, monitoring, predict, quality
+from service.routes import audit, batches, cds, feedback, health, metrics, model, monitoring, predict, quality, reload
 from service.routes.refusals import refusals
 from service.settings import Settings
 from service.state import Gate, State
 from service.storage import retention
 from service.storage.keys import Scope
-from service.storage.store import OFF, NoStore, Store, open_store
+from service.storage.store import OFF, Act, NoStore, Store, open_store
 
 _LOG = logging.getLogger("service")
 
 _GUARDED = (
     (Scope.PREDICT, (predict, quality, batches)),
     (Scope.FEEDBACK, (feedback,)),
-    (Scope.ADMIN, (audit,)),
+    (Scope.ADMIN, (audit, reload)),
     (None, (cds, model, monitoring, metrics)),
 )
 """Which key opens which routes; None: any key."""
 
 _BATCHES_AT_A_TIME = 2
+_OPERATOR = Act("operator", "SIGHUP")
 _DESCRIPTION = f"""Estimates serum potassium from the file of a 12-lead ECG, with what stands behind the number.
 
 **{ecg_ka.DISCLAIMER}**
@@ -77,26 +80,32 @@ def _show_example(app: FastAPI) -> None:
 @asynccontextmanager
 async def _lifespan(settings: Settings) -> AsyncIterator[State]:
     store = _opened(settings)
-    estimator = _load(settings)
+    models = Models(settings.bundle, settings.threads)
     stop = asyncio.Event()
     cleaning = asyncio.create_task(_clean(store, stop)) if store else None
     try:
-        yield State(
-            settings=settings,
-            estimator=estimator,
-            uploads=Gate(settings.max_uploads, "uploads"),
-            estimates=Gate(settings.max_concurrent, "estimates"),
-            batches=Gate(_BATCHES_AT_A_TIME, "batches"),
-            store=store,
-            guard=Guard(settings, Callers(settings, store)),
-            meter=Meter(Gauges(store, estimator, settings.lease_s)),
-        )
+        with on_hangup(lambda: models.reload_or_stay(store, _OPERATOR)):
+            models.start()
+            yield _state(settings, models, store)
     finally:
         stop.set()
         if cleaning:
             await cleaning
         if store:
             store.database.close()
+
+
+def _state(settings: Settings, models: Models, store: Store | None) -> State:
+    return State(
+        settings=settings,
+        models=models,
+        uploads=Gate(settings.max_uploads, "uploads"),
+        estimates=Gate(settings.max_concurrent, "estimates"),
+        batches=Gate(_BATCHES_AT_A_TIME, "batches"),
+        store=store,
+        guard=Guard(settings, Callers(settings, store)),
+        meter=Meter(Gauges(store, models, settings.lease_s)),
+    )
 
 
 def _opened(settings: Settings) -> Store | None:
@@ -118,15 +127,3 @@ async def _clean(store: Store, stop: asyncio.Event) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(retention.INTERVAL_S):
                 await stop.wait()
-
-
-def _load(settings: Settings) -> ecg_ka.Estimator | None:
-    """The estimator, or None: then the service lives, says that it is not ready, and its log tells why."""
-    try:
-        estimator = ecg_ka.Estimator.load(settings.bundle, threads=settings.threads)
-    except ecg_ka.BundleError as error:
-        _LOG.error("no bundle", extra={"data": {"reason": str(error)}})
-        return None
-    identity = estimator.bundle.identity()
-    _LOG.info("bundle loaded", extra={"data": {"model": identity.name, "sha256": identity.sha256}})
-    return estimator

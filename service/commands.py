@@ -1,23 +1,29 @@
-"""What an operator does beside serving: work on batches, make and end keys, check the audit trail."""
+"""What an operator does beside serving: work on batches, make and end keys, check the audit trail, name
+another model."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import secrets
 import signal
 import sys
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import ecg_ka
 from service import logs
 from service.batches.worker import Worker
+from service.hangup import on_hangup
+from service.models import Models, check
 from service.settings import Settings, SettingsError
 from service.storage import audit, keys
 from service.storage.store import Act, NoStore, Store, open_store
 
 _OPERATOR = Act("operator", "command")
+_WORKER = Act("worker", "SIGHUP")
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +35,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     trail.add_argument("--head", metavar="SEQ:HASH", help="an entry that has to be in it, from a log line")
     trail.set_defaults(run=_check_trail)
     _add_keys(commands.add_parser("keys", help="make, list, rotate and revoke API keys"))
+    _add_models(commands.add_parser("model", help="check a model bundle, or have ECG_KA_BUNDLE lead to it"))
 
 
 def _add_keys(parser: argparse.ArgumentParser) -> None:
@@ -53,17 +60,64 @@ def _add_keys(parser: argparse.ArgumentParser) -> None:
             action.add_argument("--overlap-hours", type=float, default=24.0, help="the old key holds so long (24)")
 
 
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="ACTION")
+    for name, run, words in (
+        ("check", _check_model, "ask a bundle about its reference ECGs"),
+        ("use", _use_model, "the same, then point the link ECG_KA_BUNDLE to it; to go back, name the one before"),
+    ):
+        action = commands.add_parser(name, help=words)
+        action.add_argument("folder", type=Path, nargs="?", default=ecg_ka.SHIPPED, help="default: the shipped one")
+        action.set_defaults(run=run)
+
+
 def _work(settings: Settings, _: argparse.Namespace) -> int:
     logs.configure()
     store = _store(settings)
-    try:
-        estimator = ecg_ka.Estimator.load(settings.bundle, threads=settings.threads)
-    except ecg_ka.BundleError as error:
-        raise SettingsError(str(error)) from None
+    models = Models(settings.bundle, settings.threads)
+    models.start()
+    if models.current is None:
+        raise SettingsError(f"ECG_KA_BUNDLE, {settings.bundle}, holds no bundle that can be used; the log tells why")
+    worker = Worker(store, models.current, settings.lease_s)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    Worker(store, estimator, settings.lease_s).run(stop)
+
+    def change() -> None:
+        models.reload_or_stay(store, _WORKER)
+        if models.current is not None:
+            worker.use(models.current)
+
+    with on_hangup(change):
+        worker.run(stop)
+    return 0
+
+
+def _check_model(settings: Settings, chosen: argparse.Namespace) -> int:
+    try:
+        checked = check(chosen.folder, settings.threads)
+    except ecg_ka.BundleError as error:
+        raise SettingsError(str(error)) from None
+    identity = checked.estimator.bundle.identity()
+    asked = f"{checked.n_references} reference ECGs, largest difference {checked.largest_difference:.2g}"
+    print(f"{identity.name} {identity.version}, sha256 {identity.sha256}: {asked}")
+    return 0 if checked.n_references else 1
+
+
+def _use_model(settings: Settings, chosen: argparse.Namespace) -> int:
+    link = settings.bundle
+    if link.exists() and not link.is_symlink():
+        raise SettingsError(f"ECG_KA_BUNDLE, {link}, is no symbolic link; expected one, to point it elsewhere at once")
+    if status := _check_model(settings, chosen):
+        return status
+    before = link.readlink() if link.is_symlink() else None
+    draft = link.with_name(f".{link.name}-{secrets.token_hex(4)}")
+    try:
+        draft.symlink_to(chosen.folder.resolve())
+        draft.replace(link)
+    except OSError as error:
+        raise SettingsError(f"{link} cannot be written: {error.strerror}; expected a place that can") from None
+    print(f"{link} leads there now, before: {before}. Tell the service and its workers with SIGHUP.")
     return 0
 
 

@@ -77,6 +77,13 @@ class NotReady(ServiceError):
     title = "Not ready"
 
 
+class ModelRefused(ServiceError):
+    """A bundle that was to be used is damaged, unknown, or answers otherwise than where it was made."""
+
+    status = HTTPStatus.CONFLICT
+    title = "Model refused"
+
+
 class Unauthenticated(ServiceError):
     """No key or token came, or it is not a valid one."""
 

@@ -247,6 +247,16 @@ class ModelOut(_Out):
     disclaimer: str
 
 
+class ModelReloadOut(_Out):
+    """Which model answered before and which does now; ``largest_difference`` is by how much it answers its reference
+    ECGs otherwise than where it was made, in mmol/L."""
+
+    before: ModelIdentityOut | None
+    now: ModelIdentityOut
+    n_references: int
+    largest_difference: float
+
+
 class CdsRequest(BaseModel):
     """What is read of a CDS Hooks request; the rest of it is not looked at, its ``fhirServer`` and tokens above all."""
 

@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from ecg_ka import Estimator
 from service.access.guard import Guard
 from service.errors import NotReady, Overloaded, StorageOff
+from service.models import Models
 from service.monitoring.meter import Meter
 from service.settings import Settings
 from service.storage.store import OFF, Store
@@ -43,15 +44,14 @@ class Gate:
 
 
 class State(TypedDict):
-    """What the lifespan hands to every request; ``estimator`` is None when its bundle could not be loaded, ``store``
-    when nothing is kept.
+    """What the lifespan hands to every request; ``store`` is None when nothing is kept.
 
     A body passes the gate ``uploads`` (that of a batch ``batches``) while it arrives and ``estimates`` once it is
     there: a slow sender keeps nobody from an estimate.
     """
 
     settings: Settings
-    estimator: Estimator | None
+    models: Models
     uploads: Gate
     estimates: Gate
     batches: Gate
@@ -61,14 +61,15 @@ class State(TypedDict):
 
 
 async def loaded_estimator(request: Request) -> Estimator:
-    """The estimator.
+    """The model in use, for the whole of this request.
 
     Raises:
         NotReady: its bundle could not be loaded.
     """
-    estimator: Estimator | None = request.state["estimator"]
+    models: Models = request.state["models"]
+    estimator = models.current
     if estimator is None:
-        raise NotReady("no model bundle is loaded; expected one at ECG_KA_BUNDLE. The log of the start tells why.")
+        raise NotReady("no model bundle is loaded; expected one at ECG_KA_BUNDLE. The log tells why.")
     return estimator
 
 

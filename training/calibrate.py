@@ -20,6 +20,7 @@ from safetensors.torch import load
 from ecg_ka.bundle import Bundle, Provenance, load_bundle, save_bundle
 from ecg_ka.losses import LabelDistribution
 from ecg_ka.network import NetworkConfig, PotassiumNet
+from ecg_ka.references import write_references
 from ecg_ka.uncertainty import Calibration, ConformalDistribution, Pairs, VarianceComponents
 from ecg_ka.uncertainty.label_conditional import least_calibration
 from training.answers import answers_for
@@ -106,6 +107,7 @@ def calibrate(config: CalibrateConfig) -> Bundle:
         ),
         config.out,
     )
+    write_references(config.out)
     saved = load_bundle(config.out)
     (config.out / "MODEL_CARD.md").write_text(model_card(saved))
     return saved

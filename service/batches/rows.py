@@ -22,6 +22,7 @@ _COLUMNS = (
     "abstained",
     "flags",
     "ecg_sha256",
+    "model_sha256",
     "problem",
 )
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -56,6 +57,7 @@ def _of_estimate(answer: dict[str, Any]) -> dict[str, Any]:
         "region": region.get("name"),
         "flags": " ".join(flag["name"] for flag in answer["flags"]),
         "ecg_sha256": answer["ecg"]["sha256"],
+        "model_sha256": answer["model"]["sha256"],
     }
 
 

@@ -33,6 +33,10 @@ class Worker:
         self._name = f"{socket.gethostname()[:40]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._held: tuple[Item, float] | None = None
 
+    def use(self, estimator: ecg_ka.Estimator) -> None:
+        """Another model, from the next ECG on; every answer names its own."""
+        self._estimator = estimator
+
     def run(self, stop: threading.Event) -> None:
         """Work until told to stop; the ECG at hand is finished first."""
         pulse = threading.Thread(target=self._beat, args=(stop,), daemon=True)

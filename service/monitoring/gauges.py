@@ -10,9 +10,9 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from ecg_ka import Estimator
 from service.errors import StorageUnavailable
 from service.kept_schemas import MonitoringOut
+from service.models import Models
 from service.monitoring.summary import SELECTION, WINDOW_DAYS, summarise
 from service.storage import batches
 from service.storage.batches import Queue
@@ -25,9 +25,9 @@ _PREFIX = "ecg_ka_monitoring"
 class Gauges(Collector):
     """The metrics of ``/v1/monitoring`` over 30 days, and the queue of the batches."""
 
-    def __init__(self, store: Store | None, estimator: Estimator | None, lease_s: float) -> None:
+    def __init__(self, store: Store | None, models: Models, lease_s: float) -> None:
         self._store = store
-        self._estimator = estimator
+        self._models = models
         self._lease_s = lease_s
         self._lock = threading.Lock()
         self._summary: tuple[MonitoringOut, float] | None = None
@@ -38,7 +38,7 @@ class Gauges(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The gauges now; those of an unreachable database are left out, and one says so."""
-        yield _gauge("ecg_ka_bundle_loaded", "1 when a model is loaded", float(self._estimator is not None))
+        yield from _of_models(self._models)
         if self._store is None:
             return
         try:
@@ -55,13 +55,28 @@ class Gauges(Collector):
             yield from _of_feedback(summary)
 
     def _summarised(self, store: Store) -> MonitoringOut | None:
-        if self._estimator is None:
+        estimator = self._models.current
+        if estimator is None:
             return None
         with self._lock:
-            if self._summary is None or time.monotonic() > self._summary[1]:
-                summary = summarise(store, self._estimator, WINDOW_DAYS)
-                self._summary = summary, time.monotonic() + _FRESH_S
-            return self._summary[0]
+            known, until = self._summary or (None, 0.0)
+            is_of_it = known is not None and known.model_sha256 == estimator.bundle.sha256
+            if not is_of_it or time.monotonic() > until:
+                known = summarise(store, estimator, WINDOW_DAYS)
+                self._summary = known, time.monotonic() + _FRESH_S
+            return known
+
+
+def _of_models(models: Models) -> Iterator[Metric]:
+    estimator = models.current
+    yield _gauge("ecg_ka_bundle_loaded", "1 when a model is loaded", float(estimator is not None))
+    refused = float(models.was_refused)
+    yield _gauge("ecg_ka_bundle_refused", "1 when the last bundle that was to be used was refused", refused)
+    named = GaugeMetricFamily("ecg_ka_bundle_info", "the model that answers", labels=["name", "version", "sha256"])
+    if estimator is not None:
+        identity = estimator.bundle.identity()
+        named.add_metric([identity.name, identity.version, identity.sha256], 1.0)
+    yield named
 
 
 def _of_queue(queue: Queue) -> Iterator[Metric]:
