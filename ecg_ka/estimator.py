@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -150,9 +150,10 @@ class Estimator:
         """The estimates of several records, each as :meth:`estimate` gives it alone."""
         return [self.estimate(record, level=level) for record in records]
 
-    def personalize(self, history: Sequence[tuple[EcgRecord, float]]) -> PatientOffset:
+    def personalize(self, history: Iterable[tuple[EcgRecord, float]]) -> PatientOffset:
         """The offset of one patient, from earlier records and the potassium in mmol/L that was measured with each.
-        Nothing is kept: give the result to :meth:`estimate` for a later ECG of the same patient.
+        Nothing is kept, and one record is looked at after the other: give the result to :meth:`estimate` for a later
+        ECG of the same patient.
 
         Raises:
             BundleError: the bundle holds no variance components.
@@ -165,16 +166,23 @@ class Estimator:
                 "this bundle does not know how much patients differ, so earlier ECGs cannot be used. Calibrate it with "
                 "python -m training.calibrate on a cohort with several ECGs a patient"
             )
-        measured = [potassium for _, potassium in history]
-        if not measured or not all(LIMITS_MMOL_L[0] <= k <= LIMITS_MMOL_L[1] for k in measured):
-            raise ValueError(f"earlier potassium {measured}; expected at least one value, each from 1 to 12 mmol/L")
-        return components.offset([self._earlier(record) for record, _ in history], measured)
+        estimates, measured = [], []
+        for number, (record, potassium) in enumerate(history, 1):
+            if not LIMITS_MMOL_L[0] <= potassium <= LIMITS_MMOL_L[1]:
+                raise ValueError(f"earlier potassium {potassium}; expected values from 1 to 12 mmol/L")
+            estimates.append(self._earlier(record, number))
+            measured.append(potassium)
+        if not measured:
+            raise ValueError("there is no earlier ECG; expected at least one, with its potassium")
+        return components.offset(estimates, measured)
 
-    def _earlier(self, record: EcgRecord) -> float:
+    def _earlier(self, record: EcgRecord, number: int) -> float:
         try:
             window = self.usable_window(record).record
         except UnusableRecord as error:
-            raise UnusableRecord(f"an earlier ECG cannot be used: {error}. Leave it out of the history") from error
+            raise UnusableRecord(
+                f"earlier ECG {number} cannot be used: {error}. Leave it out of the history"
+            ) from error
         return self.infer(to_model_input(window, self.bundle.signal))[0]
 
     def usable_window(self, record: EcgRecord) -> Window:

@@ -18,7 +18,21 @@ from service.middleware import BodyLimit, Envelope
 from service.models import Models
 from service.monitoring.gauges import Gauges
 from service.monitoring.meter import Meter
-from service.routes import audit, batches, cds, feedback, health, metrics, model, monitoring, predict, quality, reload
+from service.routes import (
+    audit,
+    batches,
+    cds,
+    explain,
+    feedback,
+    health,
+    metrics,
+    model,
+    monitoring,
+    personalize,
+    predict,
+    quality,
+    reload,
+)
 from service.routes.refusals import refusals
 from service.settings import Settings
 from service.state import Gate, State
@@ -29,7 +43,7 @@ from service.storage.store import OFF, Act, NoStore, Store, open_store
 _LOG = logging.getLogger("service")
 
 _GUARDED = (
-    (Scope.PREDICT, (predict, quality, batches)),
+    (Scope.PREDICT, (predict, explain, personalize, quality, batches)),
     (Scope.FEEDBACK, (feedback,)),
     (Scope.ADMIN, (audit, reload)),
     (None, (cds, model, monitoring, metrics)),
@@ -67,14 +81,15 @@ def create_app(settings: Settings) -> FastAPI:
             app.include_router(
                 route.router, dependencies=[Depends(requires(scope))], responses=refusals(401, 403, 429, 503)
             )
-    _show_example(app)
+    _show_examples(app)
     return app
 
 
-def _show_example(app: FastAPI) -> None:
-    """Put the example answer into the finished description: FastAPI drops the nulls of what a route declares."""
-    answer = app.openapi()["paths"]["/v1/predict"]["post"]["responses"]["200"]
-    answer["content"]["application/json"]["example"] = examples.estimate()
+def _show_examples(app: FastAPI) -> None:
+    """Put the example answers into the finished description: FastAPI drops the nulls of what a route declares."""
+    for path, example in examples.ANSWERS.items():
+        answer = app.openapi()["paths"][path]["post"]["responses"]["200"]
+        answer["content"]["application/json"]["example"] = example()
 
 
 @asynccontextmanager

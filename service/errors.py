@@ -111,6 +111,13 @@ class TooManyRequests(ServiceError):
         self.headers = {"Retry-After": str(max(1, round(retry_after_s + 0.5))), "Connection": "close"}
 
 
+class NoVarianceComponents(ServiceError):
+    """The model cannot take earlier ECGs into account."""
+
+    status = HTTPStatus.NOT_IMPLEMENTED
+    title = "No variance components"
+
+
 class StorageUnavailable(ServiceError):
     """The database or the spool does not take what has to be kept."""
 

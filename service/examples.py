@@ -39,6 +39,25 @@ def estimate() -> dict[str, Any]:
     }
 
 
+def personal_estimate() -> dict[str, Any]:
+    """The same with two earlier ECGs of the patient."""
+    offset = {"n_pairs": 2, "offset_mmol_l": 0.21, "sd_mmol_l": 0.21}
+    interval = _interval(3.5, 5.0, "marginal", 0.0) | {"coverage_at_least_5_5": None}
+    return estimate() | {"potassium_mmol_l": 4.4, "median_mmol_l": 4.2, "interval": interval, "personal": offset}
+
+
+def explanation() -> dict[str, Any]:
+    """What moves an estimate, with invented numbers."""
+    shown = estimate()
+    effects = [("P", -0.01), ("QRS", 0.08), ("ST", -0.05), ("T(U)", -0.62)]
+    return {
+        "potassium_mmol_l": shown["potassium_mmol_l"],
+        "effects": [{"wave": wave, "leads": list(LEADS), "change_mmol_l": change} for wave, change in effects],
+        "spans": [{"wave": "T(U)", "start_s": 0.61, "stop_s": 1.12}],
+        **{name: shown[name] for name in ("flags", "ecg", "model", "disclaimer")},
+    }
+
+
 def problem() -> dict[str, Any]:
     """A refusal."""
     return {
@@ -91,3 +110,7 @@ def _ecg() -> dict[str, Any]:
         "window_start_s": 0.0,
         "notes": [],
     }
+
+
+ANSWERS = {"/v1/predict": estimate, "/v1/personalize": personal_estimate, "/v1/explain": explanation}
+"""By path."""

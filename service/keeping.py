@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 
 from ecg_ka import EcgRecord, Estimate
 from service.access.guard import TheAct
+from service.fields import PredictFields
 from service.monitoring.meter import Meter
 from service.storage import estimates
 from service.storage.store import Act, Store
@@ -21,7 +22,7 @@ class Keeper:
         self._request = request
         self._act = act
 
-    def keep(self, upload: Upload, record: EcgRecord, estimate: Estimate) -> None:
+    def keep(self, upload: Upload[PredictFields], record: EcgRecord, estimate: Estimate) -> None:
         """Count it, and keep it where there is a store.
 
         Raises:
@@ -37,6 +38,17 @@ class Keeper:
         sent = estimates.Sent(fingerprint, upload.content if store.keeps_ecg else b"")
         row = estimates.row_of(store, record, estimate)
         self._request.state["estimate_id"] = estimates.keep(store, self._act, row, sent)
+
+    def note(self, action: str, estimate: Estimate) -> None:
+        """Write into the trail that it was done and with which model; of the ECG and its answer nothing is kept.
+
+        Raises:
+            StorageUnavailable: it could not be written: then no answer is given either.
+        """
+        store: Store | None = self._request.state["store"]
+        if store is not None:
+            with store.act() as connection:
+                store.record(connection, self._act, action, estimate.model.sha256)
 
 
 async def the_keeper(request: Request, act: TheAct) -> Keeper:

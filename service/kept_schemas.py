@@ -41,30 +41,35 @@ class BatchSubmittedOut(_Out):
     ecgs: list[BatchEcgOut]
 
 
-def _in_our_time(time: datetime) -> datetime:
+def in_our_time(time: datetime) -> datetime:
+    """A time at which a patient may have been seen."""
     if not FIRST_YEAR <= time.year <= LAST_YEAR:
         raise ValueError(f"not between {FIRST_YEAR} and {LAST_YEAR}")
     return time
 
 
-class FeedbackIn(BaseModel):
-    """A laboratory value that came after an estimate. ``haemolysed``: whether the laboratory reported haemolysis.
-    ``patient`` is the caller's pseudonym of the patient, kept as a keyed hash that also holds the day; without it the
-    value is kept and not counted."""
+class LaboratoryIn(BaseModel):
+    """What a laboratory says beside a value. ``haemolysed``: whether it reported haemolysis."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)  # of JSON: times are texts there
 
-    estimate_id: Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="X-Estimate-ID of the estimate")]
-    potassium: Annotated[float, Field(ge=0.5, le=15, allow_inf_nan=False, description="the value", examples=[5.9])]
     unit: Annotated[
         Literal["mmol/L", "mEq/L"], Field(description="unit of the value; for potassium these two are equal")
     ]
     collected_at: Annotated[
         datetime,
         Field(description="when the blood was taken", examples=["2024-05-06T07:30:00+02:00"]),
-        AfterValidator(_in_our_time),
+        AfterValidator(in_our_time),
     ]
     haemolysed: bool
+
+
+class FeedbackIn(LaboratoryIn):
+    """A laboratory value that came after an estimate. ``patient`` is the caller's pseudonym of the patient, kept as a
+    keyed hash that also holds the day; without it the value is kept and not counted."""
+
+    estimate_id: Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="X-Estimate-ID of the estimate")]
+    potassium: Annotated[float, Field(ge=0.5, le=15, allow_inf_nan=False, description="the value", examples=[5.9])]
     patient: Annotated[str | None, Field(min_length=1, max_length=200, examples=["study-0042"])] = None
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
-from fastapi import Response
+from fastapi import Request, Response
 
-from ecg_ka import Answered, Output, exported
+from ecg_ka import Answered, EcgRecord, Estimate, Identity, Output, exported
+from service.fields import PredictFields
+from service.schemas import EstimateOut
+from service.upload import Upload
 
 _MEDIA_TYPES = {
     Output.JSON: "application/json",
@@ -22,6 +27,25 @@ _FILE_NAMES = {Output.DICOM_SR: "estimate.dcm", Output.HL7V2: "estimate.hl7", Ou
 _INERT = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox"}
 
 
+def answer_of(
+    request: Request, upload: Upload[PredictFields], record: EcgRecord, estimate: Estimate
+) -> EstimateOut | Response:
+    """The estimate in the language, and for the patient, that the caller named."""
+    fields = upload.fields
+    identity = Identity.of(fields.subject, fields.client_reference)
+    if fields.output is Output.JSON and identity == Identity():
+        return EstimateOut.model_validate(estimate.to_dict())
+    answered = Answered(
+        estimate=estimate,
+        record=record,
+        source=upload.source,
+        issued=datetime.now().astimezone(),
+        identity=identity,
+        demo_allowed=request.state["settings"].allow_demo_exports,
+    )
+    return response_of(answered, fields.output)
+
+
 def response_of(answered: Answered, output: Output) -> Response:
     """The answer as a file of that kind; the name of the file is never the caller's."""
     name = _FILE_NAMES.get(output, f"estimate.{output}")
@@ -29,7 +53,7 @@ def response_of(answered: Answered, output: Output) -> Response:
     return Response(exported(answered, output), media_type=_MEDIA_TYPES[output], headers=headers)
 
 
-def descriptions() -> dict[str, Any]:
+def descriptions(outputs: Iterable[Output] = Output) -> dict[str, Any]:
     """The other media types of an answer, for the interface description."""
-    others = (kind for output, kind in _MEDIA_TYPES.items() if output is not Output.JSON)
+    others = (_MEDIA_TYPES[output] for output in outputs if output is not Output.JSON)
     return {kind.partition(";")[0]: {"schema": {"type": "string", "format": "binary"}} for kind in others}

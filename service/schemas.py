@@ -1,4 +1,4 @@
-"""What goes in and out over HTTP. The answer mirrors ``ecg_ka.Estimate`` field by field and has no defaults."""
+"""What goes out over HTTP, and CDS Hooks. The answer mirrors ``ecg_ka.Estimate`` field by field and has no defaults."""
 
 from __future__ import annotations
 
@@ -6,52 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ecg_ka import BANDS_SENTENCE, SEVERE_SENTENCE, Band, Category, Output, SevereBand
-
-
-class EcgFields(BaseModel):
-    """What the caller may send beside the file. ``fs_hz``, ``units`` and ``leads`` are for files that do not say these
-    themselves; another value than the file's own is refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    fs_hz: Annotated[float | None, Field(description="sampling rate in Hz", examples=[500])] = None
-    units: Annotated[str | None, Field(description="unit of the samples: mV, uV or V", examples=["uV"])] = None
-    leads: Annotated[
-        str | None,
-        Field(description="lead names of the channels, separated by commas", examples=["I,II,V1,V2,V3,V4,V5,V6"]),
-    ] = None
-    level: Annotated[float, Field(ge=0.5, le=0.99, description="probability that the interval is to hold")] = 0.9
-
-    @property
-    def lead_names(self) -> tuple[str, ...] | None:
-        """The lead names one by one."""
-        return None if self.leads is None else tuple(name.strip() for name in self.leads.split(","))
-
-
-class PredictFields(EcgFields):
-    """What may stand beside the ECG of one estimate: also in which language the answer is wanted, and for whom."""
-
-    output: Annotated[
-        Output,
-        Field(
-            description="language of the answer: json; fhir (R4 transaction bundle), dicom-sr (Comprehensive SR, for "
-            "an ECG that came as DICOM) and hl7v2 (v2.5.1 ORU^R01) for records; pdf and svg (the page with the tracing)"
-        ),
-    ] = Output.JSON
-    subject: Annotated[
-        str | None,
-        Field(
-            max_length=320,
-            description="for fhir and hl7v2: a FHIR reference to the patient, or assigner and record number with a bar "
-            "between; copied into this answer and stored nowhere",
-            examples=["Patient/4711", "HOSPITAL|4711"],
-        ),
-    ] = None
-    client_reference: Annotated[
-        str | None,
-        Field(max_length=120, description="for fhir and hl7v2: what the caller calls this request; as for subject"),
-    ] = None
+from ecg_ka import BANDS_SENTENCE, SEVERE_SENTENCE, Band, Category, SevereBand, Wave
 
 
 class _Out(BaseModel):
@@ -178,6 +133,36 @@ class EstimateOut(_Out):
     ecg: EcgOut
     model: ModelIdentityOut
     timing_ms: float
+    disclaimer: str
+
+
+class WaveEffectOut(_Out):
+    """By how much the estimate changes when one wave of these leads is replaced by the baseline: below zero where the
+    wave raises it. Null when the ECG has no such wave."""
+
+    wave: Wave
+    leads: list[str]
+    change_mmol_l: float | None
+
+
+class WaveSpanOut(_Out):
+    """Where one wave of one beat lies, in seconds from the start of the ECG."""
+
+    wave: Wave
+    start_s: float
+    stop_s: float
+
+
+class ExplanationOut(_Out):
+    """Which part of the beat moves the estimate. ``effects`` by wave and lead group, those of all leads last. It tells
+    how the network answers to a changed signal, not why the patient's ECG looks as it does."""
+
+    potassium_mmol_l: float
+    effects: list[WaveEffectOut]
+    spans: list[WaveSpanOut]
+    flags: list[FlagOut]
+    ecg: EcgOut
+    model: ModelIdentityOut
     disclaimer: str
 
 

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, TypeVar
+from typing import Generic, TypeVar
 
-from fastapi import Depends, Request
+from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from ecg_ka import Estimator
 from service.errors import InvalidRequest, MalformedBody, UnsupportedBody, UploadTimeout
 from service.packing import fingerprint_of, packed
-from service.schemas import PredictFields
 from service.settings import Settings
 from service.state import LoadedEstimator
 
 F = TypeVar("F", bound=BaseModel)
+F_co = TypeVar("F_co", bound=BaseModel, covariant=True)  # more fields are no less
 
 MAX_FILES = 64
 MAX_FIELDS = 16
@@ -27,11 +28,11 @@ MAX_FIELD_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Upload:
+class Upload(Generic[F_co]):
     """What was sent: one file, or several by their names, and the fields beside it."""
 
     source: bytes | Mapping[str, bytes]
-    fields: PredictFields
+    fields: F_co
 
     @property
     def content(self) -> bytes:
@@ -49,8 +50,8 @@ class InMemoryParser(MultiPartParser):
 
     spool_max_size = 0  # for a spooled file this means: never onto the disk
 
-    def __init__(self, request: Request, max_files: int) -> None:
-        limits = {"max_files": max_files, "max_fields": MAX_FIELDS, "max_part_size": MAX_FIELD_BYTES}
+    def __init__(self, request: Request, max_files: int, max_field_bytes: int) -> None:
+        limits = {"max_files": max_files, "max_fields": MAX_FIELDS, "max_part_size": max_field_bytes}
         super().__init__(request.headers, self._to_the_end(request), **limits)
         self._is_complete = False
 
@@ -65,22 +66,24 @@ class InMemoryParser(MultiPartParser):
             raise MultiPartException("The multipart body ends before its closing boundary.")
 
 
-async def receive_upload(request: Request, _: LoadedEstimator) -> AsyncIterator[Upload]:
-    """Read the body, then keep a place for the estimate until the answer is made.
+def upload_of(kind: type[F]) -> Callable[[Request, Estimator], AsyncIterator[Upload[F]]]:
+    """The dependency that receives one ECG with fields of this kind."""
 
-    Raises:
-        NotReady: before a byte of the body is read.
-        Overloaded: before that too, or when no place is free once the body is there.
-        UnsupportedBody, MalformedBody, BodyTooLarge, UploadTimeout, InvalidRequest: as named.
-    """
-    refuse_other_requests(request)
-    with request.state["uploads"].entered():
-        upload = await _upload(request)
-    with request.state["estimates"].entered():
-        yield upload
+    async def receive(request: Request, _: LoadedEstimator) -> AsyncIterator[Upload[F]]:
+        """Read the body, then keep a place for the estimate until the answer is made.
 
+        Raises:
+            NotReady: before a byte of the body is read.
+            Overloaded: before that too, or when no place is free once the body is there.
+            UnsupportedBody, MalformedBody, BodyTooLarge, UploadTimeout, InvalidRequest: as named.
+        """
+        refuse_other_requests(request)
+        with request.state["uploads"].entered():
+            upload = await _upload(request, kind)
+        with request.state["estimates"].entered():
+            yield upload
 
-ReceivedUpload = Annotated[Upload, Depends(receive_upload)]
+    return receive
 
 
 def refuse_other_requests(request: Request) -> None:
@@ -100,22 +103,22 @@ def refuse_other_requests(request: Request) -> None:
         raise UnsupportedBody("the form states a charset other than utf-8; send it in utf-8.")
 
 
-async def _upload(request: Request) -> Upload:
+async def _upload(request: Request, kind: type[F]) -> Upload[F]:
     form = await parse_form(request, MAX_FILES)
     try:
-        return Upload(source=await _source(form), fields=_fields(form))
+        return Upload(source=source_of(await files_of(form, "file")), fields=fields_of(form, kind))
     finally:
         await form.close()
 
 
-async def parse_form(request: Request, max_files: int) -> FormData:
+async def parse_form(request: Request, max_files: int, max_field_bytes: int = MAX_FIELD_BYTES) -> FormData:
     """The form, once all of it is there.
 
     Raises:
         MalformedBody, BodyTooLarge, UploadTimeout: as named.
     """
     settings: Settings = request.state["settings"]
-    parser = InMemoryParser(request, max_files)
+    parser = InMemoryParser(request, max_files, max_field_bytes)
     try:
         async with asyncio.timeout(settings.upload_timeout_s):
             return await parser.parse()
@@ -125,39 +128,43 @@ async def parse_form(request: Request, max_files: int) -> FormData:
         raise MalformedBody(f"{error.message} Expected up to {max_files} files and {MAX_FIELDS} fields.") from None
 
 
-async def _source(form: FormData) -> bytes | Mapping[str, bytes]:
-    files = form.getlist("file")
-    if not files:
-        raise InvalidRequest("there is no field 'file'; expected the ECG file, or several files of one ECG, in it.")
+async def files_of(form: FormData, field: str) -> dict[str, bytes]:
+    """The files in one field, by their names.
+
+    Raises:
+        InvalidRequest: there is none, one is text, or two have one name.
+    """
     contents: dict[str, bytes] = {}
-    for file in files:
+    for file in form.getlist(field):
         if not isinstance(file, UploadFile):
-            raise InvalidRequest("the field 'file' is text; expected an upload with a file name.")
+            raise InvalidRequest(f"the field {field!r} is text; expected an upload with a file name.")
         name = file.filename or ""
         if name in contents:
             raise InvalidRequest("two files have one name; expected the files of one ECG, each under its own name.")
         contents[name] = await file.read()
-    # the name of a single file says nothing: formats are known by content
+    if not contents:
+        raise InvalidRequest(f"there is no field {field!r}; expected an ECG file, or several files of one ECG, in it.")
+    return contents
+
+
+def source_of(contents: Mapping[str, bytes]) -> bytes | Mapping[str, bytes]:
+    """The files of one ECG. The name of a single file says nothing: formats are known by content."""
     return contents if len(contents) > 1 else next(iter(contents.values()))
 
 
-def _fields(form: FormData) -> PredictFields:
-    return fields_of(form, PredictFields)
-
-
-def fields_of(form: FormData, kind: type[F]) -> F:
-    """The fields beside the files.
+def fields_of(form: FormData, kind: type[F], files: tuple[str, ...] = ("file",)) -> F:
+    """The fields beside those that hold files.
 
     Raises:
         InvalidRequest: one is unknown, given twice, or out of range.
     """
-    items = [(name, value) for name, value in form.multi_items() if name != "file"]
+    items = [(name, value) for name, value in form.multi_items() if name not in files]
     values = dict(items)
     if len(values) < len(items):
-        raise InvalidRequest("a form field was sent twice; expected each once, except 'file'.")
+        raise InvalidRequest("a form field was sent twice; expected each once, except those that hold files.")
     try:
         return kind.model_validate(values)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))[:40]}: {fault['msg']}" for fault in error.errors())
         known = ", ".join(kind.model_fields)
-        raise InvalidRequest(f"{faults}. Expected 'file' and, optionally, {known}.") from None
+        raise InvalidRequest(f"{faults}. Expected {', '.join(files)} and, as far as they apply, {known}.") from None

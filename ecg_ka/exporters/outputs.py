@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from ecg_ka.errors import DemoExport, ExportError
 from ecg_ka.estimate import Estimate
+from ecg_ka.explanation import Explanation
 from ecg_ka.exporters.caption import estimate_page
 from ecg_ka.exporters.dicom_sr import estimate_dicom_sr
 from ecg_ka.exporters.fhir import estimate_fhir
@@ -44,7 +45,8 @@ class Output(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
     """One answered ECG: the estimate, what it was made from (``source`` as :func:`ecg_ka.read` takes bytes), for whom,
-    and when. ``demo_allowed``: whether numbers of a demonstration may go out in the form of records, marked as test."""
+    and when. ``demo_allowed``: whether numbers of a demonstration may go out in the form of records, marked as test.
+    ``explanation`` shades the waves on a page."""
 
     estimate: Estimate
     record: EcgRecord
@@ -52,6 +54,7 @@ class Answered:
     issued: datetime
     identity: Identity = field(default_factory=Identity)
     demo_allowed: bool = False
+    explanation: Explanation | None = None
 
 
 def exported(answered: Answered, output: Output) -> bytes:
@@ -75,9 +78,9 @@ def exported(answered: Answered, output: Output) -> bytes:
         case Output.DICOM_SR:
             return estimate_dicom_sr(answered.estimate, _dicom(answered), issued=answered.issued)
         case Output.SVG:
-            return estimate_page(answered.record, answered.estimate).encode()
+            return _page(answered).encode()
         case Output.PDF:
-            return page_pdf(estimate_page(answered.record, answered.estimate))
+            return page_pdf(_page(answered))
 
 
 def check_demo(output: Output, *, is_demo: bool, demo_allowed: bool) -> None:
@@ -91,6 +94,10 @@ def check_demo(output: Output, *, is_demo: bool, demo_allowed: bool) -> None:
             f"the model was trained on simulated ECGs only, and its numbers do not go into records ({output}). "
             "Use another bundle; to test an interface, allow demo exports: they are marked as test data"
         )
+
+
+def _page(answered: Answered) -> str:
+    return estimate_page(answered.record, answered.estimate, answered.explanation)
 
 
 def _dicom(answered: Answered) -> bytes:

@@ -20,8 +20,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 
 from service.errors import InvalidRequest, MalformedBody
+from service.fields import EcgFields
 from service.packing import fingerprint_of, packed
-from service.schemas import EcgFields
 from service.settings import Settings
 from service.state import OpenedStore
 from service.upload import fields_of, parse_form, refuse_other_requests

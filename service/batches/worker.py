@@ -12,7 +12,8 @@ import uuid
 import ecg_ka
 from service import logs
 from service.errors import EcgLost, StorageUnavailable, WorkersDied, problem_of
-from service.schemas import EcgFields, EstimateOut
+from service.fields import EcgFields
+from service.schemas import EstimateOut
 from service.storage import batches, estimates
 from service.storage.batches import Item, Outcome
 from service.storage.store import Store

@@ -11,10 +11,10 @@ from fastapi.responses import StreamingResponse
 from service.access.guard import TheAct, TheCaller
 from service.batches import rows
 from service.batches.intake import ReceivedBatch
+from service.fields import EcgFields
 from service.kept_schemas import BatchEcgOut, BatchOut, BatchSubmittedOut
 from service.routes.forms import MANY_ECGS, REPLAY_KEY, form_of
 from service.routes.refusals import refusals
-from service.schemas import EcgFields
 from service.settings import Settings
 from service.state import OpenedStore
 from service.storage import batches
@@ -30,7 +30,7 @@ _CSV = "text/csv; charset=utf-8"
     "",
     status_code=202,
     responses=refusals(400, 408, 413, 415, 422, 501, 503),
-    openapi_extra={**form_of(EcgFields, MANY_ECGS), "parameters": [REPLAY_KEY]},
+    openapi_extra={**form_of(EcgFields, file=MANY_ECGS), "parameters": [REPLAY_KEY]},
 )
 def submit(
     request: Request, response: Response, submission: ReceivedBatch, store: OpenedStore, act: TheAct

@@ -10,16 +10,19 @@ ONE_ECG = "one file, the files of one ECG (such as .hea and .dat), or a zip of t
 MANY_ECGS = "files of many ECGs, or zips of them; .hea and .dat of one name are one ECG, and so is a zip within a zip"
 
 
-def form_of(fields: type[BaseModel], file: str) -> dict[str, Any]:
-    """The request body of an upload."""
+_FILES = {
+    "type": "array",
+    "minItems": 1,
+    "items": {"type": "string", "contentMediaType": "application/octet-stream"},
+}
+
+
+def form_of(fields: type[BaseModel], **files: str) -> dict[str, Any]:
+    """The request body of an upload: its fields, and those that hold files, each with its description."""
     schema = _described(fields)
-    files = {
-        "description": file,
-        "type": "array",
-        "minItems": 1,
-        "items": {"type": "string", "contentMediaType": "application/octet-stream"},
-    }
-    schema |= {"properties": {"file": files, **schema["properties"]}, "required": ["file"]}
+    uploads = {name: _FILES | {"description": description} for name, description in files.items()}
+    required = [*files, *schema.get("required", ())]
+    schema |= {"properties": {**uploads, **schema["properties"]}, "required": required}
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
 
 

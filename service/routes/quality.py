@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
 
 import ecg_ka
+from service.fields import EcgFields
 from service.kept_schemas import LeadQualityOut, QualityReportOut
 from service.routes.forms import ONE_ECG, form_of
 from service.routes.refusals import refusals
-from service.schemas import EcgFields
-from service.upload import ReceivedUpload
+from service.upload import Upload, upload_of
 
 router = APIRouter(prefix="/v1", tags=["quality"])
+ReceivedUpload = Annotated[Upload[EcgFields], Depends(upload_of(EcgFields))]
 
 
-@router.post("/quality", responses=refusals(400, 408, 413, 415, 422, 503), openapi_extra=form_of(EcgFields, ONE_ECG))
+@router.post(
+    "/quality", responses=refusals(400, 408, 413, 415, 422, 503), openapi_extra=form_of(EcgFields, file=ONE_ECG)
+)
 def quality(upload: ReceivedUpload) -> QualityReportOut:
     """How good the signal of one ECG is, lead by lead, as the estimate would judge it; nothing is kept."""
     fields = upload.fields

@@ -76,7 +76,7 @@ class Store:
 
     def instant(self, time: datetime) -> datetime:
         """A time with its zone: that of the settings where it names none."""
-        return (time if time.tzinfo else time.replace(tzinfo=self.zone)).astimezone(UTC)
+        return instant(time, self.zone)
 
 
 def open_store(settings: Settings) -> Store:
@@ -108,6 +108,11 @@ def open_store(settings: Settings) -> Store:
 
 def _url(folder: Path, postgresql: SecretStr | None) -> URL:
     return postgresql_url(postgresql.get_secret_value()) if postgresql else sqlite_url(folder / "ecg_ka.sqlite3")
+
+
+def instant(time: datetime, zone: ZoneInfo) -> datetime:
+    """A time in UTC; one that names no zone is in this one."""
+    return (time if time.tzinfo else time.replace(tzinfo=zone)).astimezone(UTC)
 
 
 def now() -> datetime:

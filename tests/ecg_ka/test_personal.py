@@ -107,7 +107,7 @@ def test_history_that_cannot_be_used_is_refused_with_the_reason() -> None:
     with pytest.raises(UnusableRecord, match="Leave it out of the history"):
         estimator.personalize([(ecg(1), 4.0), (flat, 4.1)])
     for history in ([], [(ecg(1), 40.0)], [(ecg(1), float("nan"))]):
-        with pytest.raises(ValueError, match="expected at least one value, each from 1 to 12"):
+        with pytest.raises(ValueError, match=r"expected (at least one|values from 1 to 12)"):
             estimator.personalize(history)
     without = Estimator(replace(estimator.bundle, personal=None))
     with pytest.raises(BundleError, match=r"python -m training\.calibrate on a cohort with several ECGs a patient"):

@@ -73,6 +73,8 @@ def test_the_description_names_the_keys_of_every_guarded_route(client: TestClien
     ("scope", "method", "path", "json_body"),
     [
         ("predict", "POST", "/v1/predict", None),
+        ("predict", "POST", "/v1/explain", None),
+        ("predict", "POST", "/v1/personalize", None),
         ("predict", "POST", "/v1/quality", None),
         ("predict", "GET", f"/v1/batches/{'0' * 32}", None),
         ("feedback", "POST", "/v1/feedback", FEEDBACK),

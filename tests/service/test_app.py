@@ -18,6 +18,7 @@ import ecg_ka
 from service import __main__ as program
 from service import examples, schemas
 from service.app import create_app
+from service.fields import PredictFields
 from service.settings import Settings, SettingsError, from_environment
 
 
@@ -124,7 +125,7 @@ def test_the_interface_description_teaches_and_promises_nothing(client: TestClie
         *("200", "400", "401", "403", "408", "409", "413", "415", "422", "429", "501", "503")
     }
     body = predict["requestBody"]["content"]["multipart/form-data"]["schema"]
-    assert set(body["properties"]) == {"file", *schemas.PredictFields.model_fields}
+    assert set(body["properties"]) == {"file", *PredictFields.model_fields}
     example = predict["responses"]["200"]["content"]["application/json"]["example"]
     assert schemas.EstimateOut.model_validate(example).disclaimer == ecg_ka.DISCLAIMER
     schemas.Problem.model_validate(examples.problem())
