@@ -12,6 +12,8 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from ecg_ka.errors import EcgError
+
 T = TypeVar("T")
 
 
@@ -28,7 +30,7 @@ def parse(config: type[T], arguments: Sequence[str] | None = None) -> T:
 def execute(config: type[T], program: Callable[[T], object]) -> None:
     """Run a program as the command line says.
 
-    What its user can mend (a file, a table, a full disk: OSError and ValueError) ends it with one line and exit code 1.
+    What its user can mend (a file, a table, a bundle, a full disk: OSError, ValueError, EcgError) ends it with one line and exit code 1.
     """
     _end_with_one_line(lambda: program(parse(config)))
 
@@ -36,7 +38,7 @@ def execute(config: type[T], program: Callable[[T], object]) -> None:
 def _end_with_one_line(program: Callable[[], object]) -> None:
     try:
         program()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EcgError) as error:
         sys.exit(f"error: {error}")
 
 

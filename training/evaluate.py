@@ -27,6 +27,8 @@ from training.metrics import Floats, alarm_metrics, quantile_map, regression_met
 from training.train import predict
 from training.trainer import embed, estimates_from
 
+_WRITTEN = ("predictions.parquet", "MODEL_CARD.md", "report.html", "report.json")
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig(MeasureOptions):
@@ -47,7 +49,8 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     """Run the bundle, measure, write; returns what report.json holds, which is written last.
 
     Raises:
-        FileExistsError: the folder holds a report already.
+        FileExistsError: the folder holds a report already, or something else, such as a bundle.
+        OSError: the disk is full; what is there has no report.json then, and the same command writes it anew.
         FileNotFoundError, ValueError: no cohort, or one that does not fit the bundle.
         BundleError: no valid bundle.
     """
@@ -57,8 +60,7 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     from training.evaluation.predictions import predict, write_predictions
     from training.evaluation.report import report_of
 
-    if (config.out / "report.json").exists():
-        raise FileExistsError(f"{config.out} holds a report already; name another folder with --out or delete it")
+    _refuse_taken(config.out)
     estimator, cohort = Estimator.load(config.bundle, threads=config.threads), Cohort.open(config.cohort)
     predictions = predict(estimator, cohort)
     report = report_of(predictions, estimator.bundle, cohort, config)
@@ -69,6 +71,15 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     write_atomically(config.out / "report.json", json.dumps(report, indent=1, allow_nan=False) + "\n")
     print(f"{config.out / 'report.html'}: {report['labels']['n']:,} ECGs")
     return report
+
+
+def _refuse_taken(out: Path) -> None:
+    """An unfinished report may be written over, nothing else: not the model card in the folder of a bundle."""
+    there = {path.name for path in out.iterdir()} if out.exists() else set()
+    other = sorted(name for name in there if name.removesuffix(".part") not in _WRITTEN)
+    if "report.json" in there or other:
+        what = "a report" if "report.json" in there else f"something else ({', '.join(other[:3])})"
+        raise FileExistsError(f"{out} holds {what} already; name another folder with --out or delete it")
 
 
 def predict_split(network: PotassiumNet, cohort: Cohort, split: Split) -> Pairs:

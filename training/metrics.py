@@ -51,13 +51,20 @@ def regression_metrics(labels: Floats, estimates: Floats, regions: ShotRegions) 
         **{f"gm{name}": _geometric_mean(errors) for name, errors in by_shot.items()},
         **{f"bias{name}": _bias(errors) for name, errors in by_shot.items()},
         "balanced_mae": balanced_mae(labels, estimates),
-        "r": float(np.corrcoef(labels, estimates)[0, 1]) if sd_estimates > 1e-9 else 0.0,
+        "r": correlation(labels, estimates),
         "sd_estimates": sd_estimates,
         "sd_labels": sd_labels,
         "sd_ratio": sd_estimates / sd_labels if sd_labels else float("nan"),
         "mae_of_the_median": _mae(labels - np.median(labels)),
         "wasserstein": float(stats.wasserstein_distance(labels, estimates)),
     }
+
+
+def correlation(labels: Floats, estimates: Floats) -> float:
+    """Pearson's r: 0 of a constant estimate, NaN where all labels are the same."""
+    if np.ptp(labels) < 1e-9:
+        return float("nan")
+    return float(np.corrcoef(labels, estimates)[0, 1]) if estimates.std() > 1e-9 else 0.0
 
 
 def balanced_mae(labels: Floats, estimates: Floats) -> float:

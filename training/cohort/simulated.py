@@ -109,7 +109,7 @@ def make_part(cohort: CohortSpec, spec: SignalSpec, batch_index: int) -> Part:
     facts = {"patient": batch.patient_id, POTASSIUM.name: batch.potassium_mmol_l, **batch.covariates}
     listed: dict[str, list[Any]] = {name: values.tolist() for name, values in facts.items()}
     for name, codes in _CODES.items():
-        listed[name] = [codes(value).name for value in listed[name]]
+        listed[name] = [codes(value).name.replace("NORMAL", "USUAL") for value in listed[name]]
     return Part(steps, {**listed, "quality": grades}, [])
 
 

@@ -116,7 +116,7 @@ def decision_curves(report: dict[str, Any]) -> Figure:
         ax.plot(x, value, color=BLUE, label="test where the probability reaches it")
         ax.plot(x, found["testing_all"], color=ORANGE, label="test everybody")
         ax.axhline(0, color=INK, linewidth=0.9, label="test nobody on account of the ECG")
-        top = max(float(np.nanmax(upper)), 0.001)
+        top = max(float(np.nanmax([value, upper])), 0.001)
         ax.set(xlabel="threshold probability, %", ylabel="net benefit", ylim=(-0.35 * top, 1.1 * top))
         ax.set_title(f"{words_for(name)} mmol/L")
     axes[0].legend(loc="upper right")

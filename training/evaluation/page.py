@@ -141,6 +141,10 @@ def _agreement(report: Report, p: Predictions) -> str:
 
 
 def _ranking(report: Report, p: Predictions) -> str:
+    n, ranking = report["labels"]["n"], report["alarms"]["ranking"]
+    if not any(0 < found["n_events"] < n for found in ranking.values()):
+        words = "No event has ECGs on both sides of its threshold: there are no curves to draw."
+        return section("Discrimination", paragraph(words), alarm_tables.ranking(report))
     picture = _picture(
         report,
         "roc",
@@ -208,9 +212,11 @@ def _risk(report: Report, _: Predictions) -> str:
 
 
 def _subgroups(report: Report, _: Predictions) -> str:
-    groups = report["subgroups"]
-    if not groups["by_covariate"]:
+    groups = report["subgroups"]["by_covariate"]
+    if not groups:
         return section("Subgroups", paragraph("The cohort has no covariates."), tables.not_recorded(report))
+    if all(found["is_too_small"] for levels in groups.values() for found in levels.values()):
+        return section("Subgroups", tables.not_recorded(report), *tables.subgroups(report))
     picture = _picture(
         report,
         "forest",
