@@ -30,7 +30,8 @@ def parse(config: type[T], arguments: Sequence[str] | None = None) -> T:
 def execute(config: type[T], program: Callable[[T], object]) -> None:
     """Run a program as the command line says.
 
-    What its user can mend (a file, a table, a bundle, a full disk: OSError, ValueError, EcgError) ends it with one line and exit code 1.
+    What its user can mend (a file, a table, a bundle, a full disk: OSError, ValueError, EcgError) ends it with one line
+    and exit code 1.
     """
     _end_with_one_line(lambda: program(parse(config)))
 

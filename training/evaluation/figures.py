@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, LogNorm, to_rgba
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from training.evaluation.html import event as words_for
 from training.evaluation.html import number
@@ -20,6 +21,8 @@ from training.metrics_ranking import Ranking
 
 _COUNTS = ListedColormap([to_rgba(BLUE, alpha) for alpha in np.linspace(0.15, 1.0, 32)])
 _EVENTS = {"<3.0": PURPLE, "<3.5": BLUE, ">=5.5": ORANGE, ">=6.0": RED, ">=6.5": GREEN}
+
+_LEAST_HEXAGONS = 200  # ECGs; fewer are drawn as dots
 
 _ROOT_TICKS = (0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 
@@ -40,6 +43,7 @@ def histogram(report: dict[str, Any], p: Predictions) -> Figure:
         ax.set(xlabel=K_AXIS, ylabel="ECGs", title=title)
     axes[1].set_yscale("log")
     axes[1].yaxis.set_major_formatter("{x:,.0f}")
+    axes[1].yaxis.set_minor_formatter(NullFormatter())
     axes[1].set_ylim(bottom=0.7)
     axes[0].legend(loc="upper right")
     return figure
@@ -228,6 +232,10 @@ def _column(found: Sequence[dict[str, Any]], key: str) -> Floats:
 
 
 def _hexagons(figure: Figure, ax: Axes, x: Floats, y: Floats) -> None:
+    """Counts of many ECGs, or a few as they are."""
+    if len(x) < _LEAST_HEXAGONS:
+        ax.plot(x, y, "o", color=BLUE, alpha=0.5, markersize=4)
+        return
     drawn = ax.hexbin(x, y, gridsize=42, cmap=_COUNTS, norm=LogNorm(vmin=1), mincnt=1, linewidths=0.1)
     _, most = drawn.get_clim()
     ticks = [tick for power in range(7) for tick in (10**power, 3 * 10**power) if tick <= most]

@@ -11,8 +11,9 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from training.evaluation import alarm_tables, figures, tables
-from training.evaluation.html import count, event, figure, number, paragraph, section
+from training.evaluation.html import MISSING, count, event, figure, number, paragraph, section
 from training.evaluation.predictions import Predictions
+from training.evaluation.subgroups import LEAST_EVENTS
 from training.evaluation.svg import inline, style
 
 Report = dict[str, Any]
@@ -63,6 +64,7 @@ def _main(report: Report) -> list[tuple[str, str]]:
     labels, ranking = report["labels"], report["alarms"]["ranking"]
     mae = report["accuracy"]["estimate"]["mae_interval"]
     aurocs = [(ranking[name]["estimate"]["auroc"], name, ranking[name]["n_events"]) for name in (">=5.5", "<3.5")]
+    is_enough = {name: LEAST_EVENTS <= n <= labels["n"] - LEAST_EVENTS for _, name, n in aurocs}
     return [
         (count(labels["n"]), "patients, one ECG each"),
         (
@@ -73,6 +75,8 @@ def _main(report: Report) -> list[tuple[str, str]]:
         (number(labels["sd"]), "SD of the labels, mmol/L"),
         *(
             (number(found["value"]), f"AUROC, {event(name)} mmol/L{_interval(found)}; {count(n)} ECGs")
+            if is_enough[name]
+            else (MISSING, f"AUROC, {event(name)} mmol/L; {count(n)} ECGs, too few on one side")
             for found, name, n in aurocs
         ),
     ]
@@ -117,7 +121,7 @@ def _accuracy(report: Report, p: Predictions) -> str:
         "scatter",
         figures.scatter(report, p),
         "Estimate and calibrated median against the laboratory value. Dashed: identity. Dotted: edges of the regions. "
-        "Colour: number of ECGs, logarithmic.",
+        "Colour of hexagons: number of ECGs, logarithmic.",
     )
     words = (
         "No error is worth more than the label spread allows: beside every MAE stand the SD of the labels and the MAE "

@@ -92,9 +92,11 @@ def parts(name: str, column: NDArray[Any]) -> Parts:
         return []
     values = column.astype(np.float64)
     distinct = np.unique(values[~np.isnan(values)])
+    if name in EDGES and len(distinct):
+        return _ranges(values, EDGES[name])
     if len(distinct) <= MOST_LEVELS and (distinct == np.rint(distinct)).all():
         return _levels(name, np.array([_NOT_STATED if np.isnan(v) else f"{v:g}" for v in values]))
-    return _ranges(values, EDGES[name] if name in EDGES else tuple(np.nanquantile(values, [0.25, 0.5, 0.75])))
+    return _ranges(values, tuple(np.nanquantile(values, [0.25, 0.5, 0.75])))
 
 
 def _is_absent(value: object) -> bool:

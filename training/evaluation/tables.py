@@ -13,22 +13,23 @@ Report = dict[str, Any]
 
 
 def flow(report: Report) -> str:
-    """The flow chart: what is left after each step, and how many fell out."""
-    evaluated, all_splits = report["flow"]["evaluated"], report["flow"]["splits"]
-    steps = [(step["step"], step["left"]) for step in report["flow"]["steps"]]
-    in_cohort = sum(split["ecgs"] for split in all_splits.values())
-    steps.append(("ECGs in the cohort", in_cohort))
-    steps.append(("ECGs in the test split", all_splits["test"]["ecgs"]))
-    steps.append(("evaluated: the first ECG of each test patient", evaluated["ecgs"]))
-    lines = []
-    for i, (name, left) in enumerate(steps):
-        lost = steps[i - 1][1] - left if i else 0
-        where = "in other splits" if "test split" in name else "further ECGs of these patients"
-        where = where if i >= len(steps) - 2 else "left out"
-        out = f"{lost:,} {where}" if lost > 0 else ""
-        lines.append(
-            f'<li><div class="box"><b>{left:,}</b>{escape(name)}</div><div class="out">{escape(out)}</div></li>'
-        )
+    """The flow chart: what is left after each step, and how many fell out; of a step that leaves nothing out, as the
+    next one has more again, the number stands beside."""
+    evaluated, of_test = report["flow"]["evaluated"]["ecgs"], report["flow"]["splits"]["test"]["ecgs"]
+    in_cohort = sum(split["ecgs"] for split in report["flow"]["splits"].values())
+    steps = [(step["step"], step["left"], "left out") for step in report["flow"]["steps"]]
+    steps.append(("ECGs in the cohort", in_cohort, "left out"))
+    steps.append(("ECGs in the test split", of_test, "in other splits"))
+    steps.append(("evaluated: the first ECG of each test patient", evaluated, "further ECGs of these patients"))
+    lines: list[str] = []
+    before, beside = steps[0][1], ""
+    for i, (name, left, where) in enumerate(steps):
+        if left < max(later for _, later, _ in steps[i:]):
+            beside = f"{left:,} {name}"
+            continue
+        out = f"{before - left:,} {where}" if left < before else beside
+        lines.append(f'<li><div class="box"><b>{left:,}</b>{text(name)}</div><div class="out">{text(out)}</div></li>')
+        before, beside = left, ""
     return f'<ol class="flow">{"".join(lines)}</ol>'
 
 
