@@ -146,7 +146,7 @@ def _results(report: dict[str, Any]) -> dict[str, str]:
         f"{covariates}.",
         "27a": "The software grades signal quality and gives no estimate, with the reason, when leads, length, "
         "amplitude or quality do not suffice. This evaluation takes every ECG of the cohort.",
-        "27b": f"None for the input; an ECG file is all that is read. Reading the answer: {AUTHORS}.",
+        "27b": f"An ECG file is all that is read; its input takes no interaction. Reading the answer: {AUTHORS}.",
     }
 
 
