@@ -139,14 +139,15 @@ class Site:
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, save(self._train(network)))
+        net = PotassiumNet(NETWORK)
         try:
             tensors = load_file(path)
-        except SafetensorError as error:
+            net.load_state_dict({k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")})
+            features = {split: tensors[split] for split in (Split.TRAIN, *TESTED)}
+            seconds = float(tensors["seconds_per_step"])
+        except (SafetensorError, KeyError, RuntimeError) as error:  # cut short, without a tensor, or of another network
             raise ValueError(f"{path} is damaged ({error}); delete it, and the network is trained again") from None
-        net = PotassiumNet(NETWORK)
-        net.load_state_dict({k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")})
-        features = {split: tensors[split] for split in (Split.TRAIN, *TESTED)}
-        return Backbone(net.to(self.device).eval(), features, float(tensors["seconds_per_step"]))
+        return Backbone(net.to(self.device).eval(), features, seconds)
 
     def _train(self, network: Network) -> dict[str, Tensor]:
         cohort = self.cohort if network.enriched is None else self._opened(network.enriched)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from training.comparison.methods import CURVE, FRONT, Method
+from training.comparison.gain import Difference, changes
+from training.comparison.methods import BACKBONE, CURVE, FRONT, Method
 from training.comparison.results import Group
 from training.markdown import table
 from training.metrics import Floats
@@ -41,15 +42,21 @@ _CURVES: tuple[tuple[Sequence[Method], str], ...] = (
 def _reached(group: Group) -> str:
     within = [m for m in group.methods if group.change(m.name, "mae_many") <= GOAL]
     best = min(within, key=lambda m: group.change(m.name, "mae_few"))
-    few, many = (group.change(best.name, measure) for measure in ("mae_few", "mae_many"))
-    by_seed = (", ".join(f"{100 * c:+.1f}" for c in group.changes(best.name, m)) for m in ("mae_few", "mae_many"))
+    found = changes(group.cells[best.name], group.cells[BACKBONE.name])
+    few, many = found["few-shot MAE"], found["many-shot MAE"]
+    by_seed = [", ".join(f"{100 * c:+.1f}" for c in change.by_seed) for change in (few, many)]
     count = sum(group.change(m.name, "mae_few") <= -GOAL for m in within)
-    found = f"Reached by {count} of {len(group.methods)} methods" if count else "No method reaches it"
+    reached = f"Reached by {count} of {len(group.methods)} methods" if count else "No method reaches it"
     return (
-        f"{found}. The lowest few-shot MAE at a many-shot MAE at most {100 * GOAL:.0f} % above that of L1 is that of "
-        f"{best.title}: {100 * few:+.1f} % at {100 * many:+.1f} % "
-        f"(by seed {next(by_seed)} at {next(by_seed)} %), the best of {len(group.methods)} on the test split."
+        f"{reached}. The lowest few-shot MAE at a many-shot MAE at most {100 * GOAL:.0f} % above that of L1 is that of "
+        f"{best.title}: {_percent(few)} at {_percent(many)} (by seed {by_seed[0]} at {by_seed[1]} %), the best of "
+        f"{len(group.methods)} on the test split."
     )
+
+
+def _percent(change: Difference) -> str:
+    """With its 95 % interval of other test patients."""
+    return f"{100 * change.value:+.1f} % ({100 * change.lower:+.1f} to {100 * change.upper:+.1f})"
 
 
 def _on_curve(group: Group, methods: Sequence[Method], title: str) -> str:
