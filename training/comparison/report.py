@@ -137,7 +137,8 @@ Controls: the estimates of the backbone mapped to the quantiles, or stretched to
 except by ties where estimates lie beyond what it was fitted on.
 
 Differences, and the changes of the method that comes nearest to the goal, are paired, with 95 % intervals in brackets
-from {RESAMPLES:,} bootstrap resamples of the test patients within seeds; that of balanced MAE is too narrow and off its middle, because some labels have one patient alone. Errors in mmol/L,
+from {RESAMPLES:,} bootstrap resamples of the test patients within seeds; that of balanced MAE is too narrow and off its
+middle, because some labels have one patient alone. Errors in mmol/L,
 mean ± SD over seeds; many 3.6-4.6, median 3.2-3.6 and 4.6-5.3, few below 3.2 and above 5.3. Balanced: mean over labels
 in steps of 0.1. W1: distance of the distributions of estimates and labels. Steps are timed where they ran, in processes
 of one thread side by side; end to end and head have steps of different size. Had the mean AUROC of the L1 backbones of
