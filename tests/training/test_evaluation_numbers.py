@@ -209,18 +209,22 @@ def test_calibration_of_probabilities(stored: list[Stored]) -> None:
             assert sum(b["n"] * b["observed"]["value"] for b in found["bins"]) == pytest.approx(event.sum())
             if min(event.sum(), (~event).sum()) >= 10:
                 odds = np.log(p / (1 - p))
-                _, slope = optimize.minimize(likelihood, [0.0, 1.0], (odds, event)).x
+                slope = fitted(np.column_stack([np.ones_like(odds), odds]), np.zeros_like(odds), event)[1]
                 assert found["recalibration"]["slope"]["value"] == pytest.approx(slope, abs=1e-3)
-                alone = optimize.minimize(lambda x, o=odds, e=event: likelihood((x[0], 1.0), o, e), [0.0]).x[0]
+                alone = fitted(np.ones((len(odds), 1)), odds, event)[0]
                 assert found["recalibration"]["in_the_large"]["value"] == pytest.approx(alone, abs=1e-3)
             else:
                 assert found["recalibration"]["slope"]["value"] is None
 
 
-def likelihood(line: tuple[float, float], odds: Floats, event: Mask) -> float:
-    """Negative, of events whose log odds are a line."""
-    eta = line[0] + line[1] * odds
-    return float((np.logaddexp(0, eta) - event * eta).sum())
+def fitted(design: Floats, offset: Floats, event: Mask) -> Floats:
+    """Logistic regression of events (n,) on columns (n, k), the likelihood climbed by a general optimiser."""
+
+    def loss(beta: Floats) -> float:
+        eta = offset + design @ beta
+        return float((np.logaddexp(0, eta) - event * eta).sum())
+
+    return np.asarray(optimize.minimize(loss, np.zeros(design.shape[1])).x)
 
 
 def test_intervals(stored: list[Stored]) -> None:
@@ -255,7 +259,7 @@ def test_bands_and_high_estimates(stored: list[Stored]) -> None:
                 assert found[key][name]["n"] == inside.sum()
                 assert close(found[key][name]["named"], named[inside].mean() if inside.any() else np.nan)
                 assert close(found[key][name]["named_of_all"], named.mean())
-        assert close(found["mean_size"], sum(s.column("band_" + name) for name in truly).mean())
+        assert close(found["mean_size"], np.sum([s.column("band_" + name) for name in truly], axis=0).mean())
         for row in s.report["among_high_estimates"]:
             high = s.estimates >= row["estimate_at_least"]
             assert row["n"] == high.sum()
