@@ -90,8 +90,8 @@ class Waiting(ecg_ka.Estimator):
 def test_others_are_answered_while_an_estimate_is_made(
     client: TestClient, dicom_bytes: bytes, json_bytes: bytes, path: str
 ) -> None:
-    waiting = Waiting(client.app_state["estimator"].bundle)
-    client.app_state["estimator"] = waiting
+    models = client.app_state["models"]
+    models._current = waiting = Waiting(models.current.bundle)
     sent: dict[str, Any] = {"files": [("file", ("ecg", dicom_bytes))]}
     if path == "/v1/personalize":
         sent["files"].append(("earlier", ("a.json", json_bytes)))
