@@ -14,7 +14,7 @@ from service import errors, examples
 from service.access.callers import Callers
 from service.access.guard import Guard, requires
 from service.hangup import on_hangup
-from service.middleware import BodyLimit, Envelope
+from service.middleware import Admission, BodyLimit, Envelope
 from service.models import Models
 from service.monitoring.gauges import Gauges
 from service.monitoring.meter import Meter
@@ -73,13 +73,14 @@ def create_app(settings: Settings) -> FastAPI:
     )
     limits = {"/v1/batches": settings.batch_upload_bytes}
     app.add_middleware(BodyLimit, max_bytes=settings.max_upload_bytes, max_bytes_of=limits)
+    app.add_middleware(Admission)
     app.add_middleware(Envelope)  # added last, so outermost
     errors.register(app)
     app.include_router(health.router)
     for scope, routes in _GUARDED:
         for route in routes:
             app.include_router(
-                route.router, dependencies=[Depends(requires(scope))], responses=refusals(401, 403, 429, 503)
+                route.router, dependencies=[Depends(requires(scope))], responses=refusals(400, 401, 403, 429, 431, 503)
             )
     _show_examples(app)
     return app

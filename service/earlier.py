@@ -12,13 +12,13 @@ from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from fastapi import Request
-from pydantic import AfterValidator, ConfigDict, Field, Json
+from pydantic import ConfigDict, Field, Json
 from starlette.datastructures import FormData
 
 import ecg_ka
 from service.errors import InvalidRequest
 from service.fields import Facts, PredictFields
-from service.kept_schemas import LaboratoryIn, in_our_time
+from service.kept_schemas import LaboratoryIn, TimeIn
 from service.settings import Settings
 from service.state import LoadedEstimator
 from service.storage.feedback import HAEMOLYSED, MAX_APART, TOO_FAR_APART
@@ -31,7 +31,6 @@ _MAX_FILES = 256
 _MAX_FIELD_BYTES = 64_000
 _SAME_TIME = timedelta(seconds=1)  # files drop fractions
 
-TimeIn = Annotated[datetime, AfterValidator(in_our_time)]
 _ACQUIRED_AT = "when the ECG was recorded, for a file that does not say it"
 
 

@@ -10,11 +10,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 
 import ecg_ka
 from service.schemas import Problem
 
 MEDIA_TYPE = "application/problem+json"
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 class ServiceError(Exception):
@@ -30,6 +32,22 @@ class InvalidRequest(ServiceError):
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     title = "Invalid request"
+
+
+class MalformedRequest(ServiceError):
+    """The request is no valid HTTP, or two readers could understand it differently."""
+
+    status = HTTPStatus.BAD_REQUEST
+    title = "Malformed request"
+    headers = {"Connection": "close"}  # noqa: RUF012 - where the next request begins is not certain
+
+
+class HeadersTooLarge(ServiceError):
+    """Address and headers are larger than any client of ours needs."""
+
+    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+    title = "Headers too large"
+    headers = {"Connection": "close"}  # noqa: RUF012 - read only
 
 
 class MalformedBody(ServiceError):
@@ -68,6 +86,13 @@ class Overloaded(ServiceError):
     status = HTTPStatus.SERVICE_UNAVAILABLE
     title = "Overloaded"
     headers = {"Retry-After": "1"}  # noqa: RUF012 - read only
+
+
+class TooManyConnections(Overloaded):
+    """As many connections as allowed are open."""
+
+    title = "Too many connections"
+    headers = {"Retry-After": "1", "Connection": "close"}  # noqa: RUF012 - read only
 
 
 class NotReady(ServiceError):
@@ -215,7 +240,14 @@ def register(app: FastAPI) -> None:
 
 async def _handle(request: Request, error: Exception) -> JSONResponse:
     request.scope["problem"] = type(error).__name__  # for the log line
+    if isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        error.headers = {"Allow": ", ".join(_allowed(request))}  # it names one route, and a path may have several
     return response_of(error, request.state["request_id"])
+
+
+def _allowed(request: Request) -> list[str]:
+    routes, scope = request.app.routes, request.scope
+    return [m for m in METHODS if any(route.matches({**scope, "method": m})[0] is Match.FULL for route in routes)]
 
 
 def _described(error: Exception) -> tuple[HTTPStatus, str, str, str]:

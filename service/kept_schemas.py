@@ -41,11 +41,16 @@ class BatchSubmittedOut(_Out):
     ecgs: list[BatchEcgOut]
 
 
-def in_our_time(time: datetime) -> datetime:
-    """A time at which a patient may have been seen."""
+def _in_our_time(time: datetime) -> datetime:
     if not FIRST_YEAR <= time.year <= LAST_YEAR:
         raise ValueError(f"not between {FIRST_YEAR} and {LAST_YEAR}")
     return time
+
+
+TimeIn = Annotated[
+    datetime, AfterValidator(_in_our_time), Field(json_schema_extra={"pattern": r"^(19\d\d|2[01]\d\d|2200)-"})
+]
+"""A time at which a patient may have been seen."""
 
 
 class LaboratoryIn(BaseModel):
@@ -57,9 +62,7 @@ class LaboratoryIn(BaseModel):
         Literal["mmol/L", "mEq/L"], Field(description="unit of the value; for potassium these two are equal")
     ]
     collected_at: Annotated[
-        datetime,
-        Field(description="when the blood was taken", examples=["2024-05-06T07:30:00+02:00"]),
-        AfterValidator(in_our_time),
+        TimeIn, Field(description="when the blood was taken", examples=["2024-05-06T07:30:00+02:00"])
     ]
     haemolysed: bool
 

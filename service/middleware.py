@@ -13,7 +13,15 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import logs
-from service.errors import BodyTooLarge, response_of
+from service.errors import (
+    METHODS,
+    BodyTooLarge,
+    HeadersTooLarge,
+    MalformedRequest,
+    ServiceError,
+    TooManyConnections,
+    response_of,
+)
 
 _LOG = logging.getLogger("service")
 _SECURITY_HEADERS = {
@@ -26,7 +34,8 @@ _SECURITY_HEADERS = {
 }
 """Of every answer that does not say otherwise itself, as a page has to."""
 
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_MAX_HEADER_BYTES = 32_000
+_ONCE = ("host", "content-length", "content-type", "authorization", "x-api-key", "idempotency-key", "x-request-id")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -50,7 +59,7 @@ class Envelope:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _add_headers(MutableHeaders(scope=message), scope["state"])
+                add_headers(MutableHeaders(scope=message), scope["state"])
             await send(message)
 
         try:
@@ -64,6 +73,23 @@ class Envelope:
         _log(scope, request_id, status, seconds)
         if "meter" in scope["state"]:
             scope["state"]["meter"].count_request(_method(scope), _route(scope), status, seconds)
+
+
+class Admission:
+    """Refuses what nothing else should look at: a request on one connection too many, and one with headers that a
+    proxy in front could have understood differently."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        error = _refusal(scope) if scope["type"] == "http" else None
+        if error is None:
+            await self.app(scope, receive, send)
+            return
+        scope["problem"] = type(error).__name__
+        await response_of(error, scope["state"]["request_id"])(scope, receive, send)
 
 
 class BodyLimit:
@@ -96,6 +122,21 @@ class BodyLimit:
         await self.app(scope, receive_counted, send)
 
 
+def _refusal(scope: Scope) -> ServiceError | None:
+    if scope["state"].get("is_one_too_many"):
+        return TooManyConnections("as many connections as allowed are open. Try again in 1 s.")
+    headers = Headers(scope=scope)
+    n_bytes = len(scope["raw_path"]) + len(scope["query_string"]) + sum(len(k) + len(v) for k, v in headers.raw)
+    if n_bytes > _MAX_HEADER_BYTES:  # h11 has such a limit for what comes in pieces alone
+        return HeadersTooLarge(f"address and headers have {n_bytes} bytes; expected at most {_MAX_HEADER_BYTES}.")
+    twice = [name for name in _ONCE if len(headers.getlist(name)) > 1]
+    if twice:
+        return MalformedRequest(f"the header {twice[0]} came twice; expected it once.")
+    if "transfer-encoding" in headers and "content-length" in headers:
+        return MalformedRequest("both Transfer-Encoding and Content-Length came; expected one of them.")
+    return None
+
+
 def _too_large(max_bytes: int) -> BodyTooLarge:
     return BodyTooLarge(
         f"the request body has more than {max_bytes} bytes; expected at most that many. "
@@ -107,7 +148,8 @@ def _request_id(given: str | None) -> str:
     return given if given and _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
 
-def _add_headers(headers: MutableHeaders, state: dict[str, Any]) -> None:
+def add_headers(headers: MutableHeaders, state: Mapping[str, Any]) -> None:
+    """Those of every answer."""
     headers["X-Request-ID"] = state["request_id"]
     if "estimate_id" in state:
         headers["X-Estimate-ID"] = state["estimate_id"]
@@ -136,7 +178,7 @@ def _log(scope: Scope, request_id: str, status: int | None, seconds: float) -> N
 
 def _method(scope: Scope) -> str:
     """The method, if it is one: it may be any word."""
-    return scope["method"] if scope["method"] in _METHODS else "other"
+    return scope["method"] if scope["method"] in METHODS else "other"
 
 
 def _route(scope: Scope) -> str | None:

@@ -12,9 +12,11 @@ from typing import Annotated
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
 
 from service.access.buckets import Buckets
 from service.access.callers import ANONYMOUS, Caller, Callers
+from service.access.sites import refuse_other_sites
 from service.errors import Forbidden, InvalidRequest, TooManyRequests, Unauthenticated
 from service.settings import Settings
 from service.storage.keys import Scope
@@ -22,7 +24,7 @@ from service.storage.store import Act
 
 _REMEMBERED_S = 10.0  # so long a key that was revoked still opens
 _MAX_REMEMBERED = 1000
-_REPLAY_KEY = re.compile(r"[!-~]{1,255}")
+REPLAY_KEY_PATTERN = "[!-~]{1,255}"
 
 _BEARER = HTTPBearer(auto_error=False, description="an API key, or a token of the OIDC issuer")
 _API_KEY = APIKeyHeader(name="X-API-Key", auto_error=False, description="an API key")
@@ -37,19 +39,23 @@ class Guard:
 
     def __init__(self, settings: Settings, callers: Callers) -> None:
         self._callers = callers
+        self._answers_other_sites = not settings.is_loopback or settings.allow_anonymous
         self._requests = Buckets(settings.rate_limit_per_s, burst=2 * settings.rate_limit_per_s + 1)
         self._failures = Buckets(settings.failed_keys_per_minute / 60, burst=settings.failed_keys_per_minute)
         self._known: OrderedDict[bytes, tuple[Caller, float]] = OrderedDict()
         self._open_until = 0.0
 
-    async def admit(self, token: str | None, address: str) -> Caller:
+    async def admit(self, token: str | None, address: str, headers: Headers) -> Caller:
         """The caller behind a key or token.
 
         Raises:
             Unauthenticated: it is missing or wrong.
+            Forbidden: nobody needs one here, and a page of another site asks.
             TooManyRequests: the caller asks too often, or too many wrong keys came from there.
         """
         caller = self._remembered(token) or await self._looked_up(token, address)
+        if caller is ANONYMOUS and not self._answers_other_sites:
+            refuse_other_sites(headers)
         name = caller.name if caller is not ANONYMOUS else address
         if wait_s := self._requests.wait_s(name):
             raise TooManyRequests("more requests a second than ECG_KA_RATE_LIMIT_PER_S allows one caller.", wait_s)
@@ -95,7 +101,7 @@ def requires(scope: Scope | None) -> Callable[..., Awaitable[None]]:
     ) -> None:
         guard: Guard = request.state["guard"]
         token = bearer.credentials if bearer else api_key
-        caller = await guard.admit(token or None, request.client.host if request.client else "")
+        caller = await guard.admit(token or None, request.client.host if request.client else "", request.headers)
         if scope is not None and not caller.may(scope):
             raise Forbidden(f"the key has not the scope '{scope}'.")
         request.state["caller"] = caller
@@ -119,7 +125,7 @@ async def the_act(request: Request) -> Act:
     given = request.headers.getlist("idempotency-key")
     if not given:
         return Act(caller.name, request.state["request_id"])
-    if len(given) > 1 or not _REPLAY_KEY.fullmatch(given[0]):
+    if len(given) > 1 or not re.fullmatch(REPLAY_KEY_PATTERN, given[0]):
         raise InvalidRequest("the Idempotency-Key is not valid; expected one of 1 to 255 visible ASCII characters.")
     scope = "\0".join((caller.name, request.method, request.scope["path"], given[0]))
     return Act(caller.name, request.state["request_id"], hashlib.sha256(scope.encode()).hexdigest())

@@ -29,13 +29,16 @@ _CSV = "text/csv; charset=utf-8"
 @router.post(
     "",
     status_code=202,
-    responses=refusals(400, 408, 413, 415, 422, 501, 503),
+    responses=refusals(400, 404, 408, 413, 415, 422, 501, 503),
     openapi_extra={**form_of(EcgFields, file=MANY_ECGS), "parameters": [REPLAY_KEY]},
 )
 def submit(
     request: Request, response: Response, submission: ReceivedBatch, store: OpenedStore, act: TheAct
 ) -> BatchSubmittedOut:
-    """Keep many ECGs for the workers. The answer says which files are the ECG at which position: names are not kept."""
+    """Keep many ECGs for the workers. The answer says which files are the ECG at which position: names are not kept.
+
+    404: this `Idempotency-Key` came before, and its batch was deleted since.
+    """
     fields = submission.fields.model_dump()
     batch_id = batches.submit(store, act, fields, submission.contents(), submission.fingerprint)
     response.headers["Location"] = f"/v1/batches/{batch_id}"

@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from service.access.guard import REPLAY_KEY_PATTERN
+
 ONE_ECG = "one file, the files of one ECG (such as .hea and .dat), or a zip of them"
 MANY_ECGS = "files of many ECGs, or zips of them; .hea and .dat of one name are one ECG, and so is a zip within a zip"
 
@@ -22,13 +24,22 @@ def form_of(fields: type[BaseModel], **files: str) -> dict[str, Any]:
     schema = _described(fields)
     uploads = {name: _FILES | {"description": description} for name, description in files.items()}
     required = [*files, *schema.get("required", ())]
-    schema |= {"properties": {**uploads, **schema["properties"]}, "required": required}
+    given = {name: _without_null(field) for name, field in schema["properties"].items()}
+    schema |= {"properties": {**uploads, **given}, "required": required}
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
 
 
 def json_of(kind: type[BaseModel]) -> dict[str, Any]:
     """The request body of JSON."""
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": _described(kind)}}}}
+
+
+def _without_null(field: dict[str, Any]) -> dict[str, Any]:
+    """A field of a form that may be left out; a form has no null."""
+    match field:
+        case {"anyOf": [kind, {"type": "null"}], **rest}:
+            return {**kind, **rest}
+    return field
 
 
 def _described(kind: type[BaseModel]) -> dict[str, Any]:
@@ -54,5 +65,5 @@ REPLAY_KEY: dict[str, Any] = {
     "in": "header",
     "required": False,
     "description": "a name for this request: sent again within 24 hours with the same body, it does nothing again",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": f"^{REPLAY_KEY_PATTERN}$"},
 }

@@ -78,7 +78,9 @@ def keep(store: Store, act: Act, value: Value, fingerprint: str) -> Kept:
             return made
 
         made = once(connection, act, fingerprint, make)
-        row = connection.execute(select(FEEDBACK).where(FEEDBACK.c.id == made)).mappings().one()
+        row = connection.execute(select(FEEDBACK).where(FEEDBACK.c.id == made)).mappings().first()
+    if row is None:  # this request came before, and what it made was deleted with its estimate since
+        raise UnknownEstimate("this value was kept, and deleted since with its estimate.")
     return Kept(**{name: row[name] for name in Kept.__dataclass_fields__})
 
 

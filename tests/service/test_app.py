@@ -122,7 +122,7 @@ def test_the_interface_description_teaches_and_promises_nothing(client: TestClie
     assert ecg_ka.DISCLAIMER in described["info"]["description"]
     predict = described["paths"]["/v1/predict"]["post"]
     assert set(predict["responses"]) == {
-        *("200", "400", "401", "403", "408", "409", "413", "415", "422", "429", "501", "503")
+        *("200", "400", "401", "403", "408", "409", "413", "415", "422", "429", "431", "501", "503")
     }
     body = predict["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert set(body["properties"]) == {"file", *PredictFields.model_fields}

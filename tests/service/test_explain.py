@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import sys
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,8 @@ from sqlalchemy import func, select
 
 import ecg_ka
 from service import examples, schemas
+from service.app import create_app
+from service.settings import Settings
 from service.storage import audit
 from service.storage.store import Store
 from service.storage.tables import ESTIMATES
@@ -69,6 +74,22 @@ def test_what_is_withheld_is_not_explained(
     answer = explained(client, csv_of(beats_mv * 100), fs_hz="500")
     assert (answer.status_code, answer.json()["type"]) == (422, "urn:ecg-ka:error:unusable-record")
     assert "withheld" in answer.json()["detail"]
+
+
+def test_what_is_withheld_as_unlike_the_training_is_not_explained(tmp_path: Path, dicom_bytes: bytes) -> None:
+    """By a bundle that withholds every ECG as novel."""
+    shutil.copytree(ecg_ka.SHIPPED, tmp_path / "bundle", ignore=shutil.ignore_patterns("references.npz"))
+    manifest = json.loads((tmp_path / "bundle" / "bundle.json").read_text())
+    manifest["policy"]["withhold"].append("OUT_OF_DISTRIBUTION")
+    manifest["policy"]["novelty_p"] = 0.999
+    manifest["provenance"]["is_simulated"] = False
+    (tmp_path / "bundle" / "bundle.json").write_text(json.dumps(manifest))
+    with TestClient(create_app(Settings(bundle=tmp_path / "bundle"))) as client:
+        withheld = client.post("/v1/predict", files={"file": ("ecg", dicom_bytes)}).json()
+        answer = explained(client, dicom_bytes)
+    assert withheld["abstained"] is True
+    assert answer.status_code == 422
+    assert withheld["abstain_reasons"][0] in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,9 @@ def test_a_request_on_one_connection_too_many_is_refused(narrow_server: Any) -> 
             stack.enter_context(connect(narrow_server))
         with connect(narrow_server) as last:
             last.sendall(b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n")
-            assert read_all(last).startswith(b"HTTP/1.1 503 ")
+            answer = read_all(last)
+            assert answer.startswith(b"HTTP/1.1 503 ")
+            assert b"urn:ecg-ka:error:too-many-connections" in answer
 
 
 def test_a_client_that_hangs_up_frees_its_place(narrow_server: Any, dicom_bytes: bytes) -> None:

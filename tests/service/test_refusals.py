@@ -158,6 +158,7 @@ def test_unknown_paths_and_methods(client: TestClient) -> None:
     answer = client.get("/v1/predict")
     check_problem(answer, 405, "method-not-allowed")
     assert answer.headers["allow"] == "POST"
+    assert client.put(f"/v1/batches/{'0' * 32}").headers["allow"] == "GET, DELETE"
 
 
 def subclasses(root: type[ecg_ka.EcgError]) -> Iterator[type[ecg_ka.EcgError]]:
