@@ -52,7 +52,7 @@ sbom: sbom.cdx.json  ## what the service needs, as CycloneDX
 
 sbom.cdx.json: pyproject.toml constraints.txt | .tools/.installed
 	$(PYTHON) -m venv --clear --without-pip .tools/service
-	.tools/bin/pip --disable-pip-version-check --python .tools/service/bin/python install --quiet -c constraints.txt '.[service,exports,postgres]'
+	.tools/bin/pip --disable-pip-version-check --python .tools/service/bin/python install --quiet -c constraints.txt '.[service,exports,postgres,quality]'
 	.tools/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible -o $@ .tools/service/bin/python
 
 audit: .tools/.installed  ## known weaknesses of all in constraints.txt; strict: a package that cannot be asked about is an error
