@@ -10,6 +10,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
+
 from service.settings import Settings
 from service.storage import audit, keys
 from service.storage.store import Act, Store, open_store
@@ -59,8 +61,8 @@ def test_sqlite(tmp_path: Path) -> None:
 def test_postgresql(tmp_path: Path, postgres: Postgres) -> None:
     old, new = postgres.new_database(), postgres.new_database()
     store, head, token = filled(data=tmp_path / "data", database=old)
-    dump = [postgres.programs / "pg_dump", "-Fc", old]
-    restore = [postgres.programs / "pg_restore", "-d", new, "--clean", "--if-exists"]
+    dump: list[str | Path] = [postgres.programs / "pg_dump", "-Fc", old]
+    restore: list[str | Path] = [postgres.programs / "pg_restore", "-d", new, "--clean", "--if-exists"]
     subprocess.run(restore, input=subprocess.run(dump, check=True, stdout=subprocess.PIPE).stdout, check=True)
     store.database.close()
-    check_restored(open_store(Settings(data=tmp_path / "data", database=new)), head, token)
+    check_restored(open_store(Settings(data=tmp_path / "data", database=SecretStr(new))), head, token)

@@ -29,9 +29,10 @@ FILES = (
 
 
 @pytest.fixture(scope="module")
-def image() -> str:
+def image() -> Iterator[str]:
     container.build(TAG)
-    return TAG
+    yield TAG
+    container.remove(TAG)
 
 
 @pytest.fixture(scope="module")
