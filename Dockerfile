@@ -10,12 +10,13 @@ RUN python -m venv --without-pip /opt/venv
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 # Third-party packages come first, in a layer that a change of our code leaves alone.
 RUN mkdir ecg_ka && touch ecg_ka/__init__.py \
- && python -m pip --python /opt/venv/bin/python install -c constraints.txt ".[service,exports,postgres]"
+ && python -m pip --python /opt/venv/bin/python install -c constraints.txt ".[service,exports,postgres,quality]"
 COPY ecg_ka ecg_ka
+# What serves nobody goes: tests, and the weights of a network of ecgdatakit, of which only a parser is used.
 RUN python -m pip --python /opt/venv/bin/python install --no-deps --force-reinstall . \
- && find /opt/venv/lib -type d -name tests \
-      \( -path "*/numpy/*" -o -path "*/scipy/*" -o -path "*/pandas/*" -o -path "*/matplotlib/*" \) -prune -exec rm -rf {} + \
- && rm -rf /opt/venv/lib/python3.*/site-packages/pydicom/data/test_files
+ && cd /opt/venv/lib/python3.*/site-packages \
+ && find numpy scipy pandas matplotlib sklearn pywt -type d -name tests -prune -exec rm -rf {} + \
+ && rm -rf pydicom/data/test_files ecgdatakit/processing/nn/weights
 
 # Training, for those who retrain in a container: docker build --target training --build-arg TORCH_INDEX=URL .
 # TORCH_INDEX is the package index that torch comes from: one with wheels for the GPUs at hand, or for none.

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet -c constraints.txt
 
-.PHONY: demo test lint types imports check bench fuzz docs shipped validators clean
+.PHONY: demo test lint types imports check verify browser bench fuzz docs shipped validators sbom audit clean
 
 demo: $(VENV)/.base  ## an estimate for the real 12-lead ECG that pydicom carries, and its page as demo.svg
 	@ecg=$$($(BIN)/python -c 'from pydicom.data import get_testdata_file as f; print(f("waveform_ecg.dcm", download=False))') \
@@ -22,7 +22,13 @@ types: $(VENV)/.dev
 imports: $(VENV)/.dev
 	$(BIN)/lint-imports
 
-check: lint types imports test  ## what .ci/run does
+check: lint types imports test
+
+verify: $(VENV)/.dev browser  ## image, load, kill -9, interface: what takes minutes; `.ci/run` does check and verify
+	$(BIN)/python -m pytest tests/verify $(PYTEST_ARGS)
+
+browser: $(VENV)/.dev  ## the web page in a real browser
+	$(if $(wildcard tests/browser/test_*.py),$(BIN)/python -m pytest tests/browser $(PYTEST_ARGS))
 
 bench: $(VENV)/.dev  ## ratios and rates, measured in one run
 	$(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py' -s
@@ -42,8 +48,23 @@ validators: .validators/.installed  ## the FHIR R4 validator that the tests of o
 	npm install --no-audit --no-fund --no-save --prefix .validators fhir@4.12.0
 	@touch $@
 
+sbom: sbom.cdx.json  ## what the service needs, as CycloneDX
+
+sbom.cdx.json: pyproject.toml constraints.txt | .tools/.installed
+	$(PYTHON) -m venv --clear --without-pip .tools/service
+	.tools/bin/pip --disable-pip-version-check --python .tools/service/bin/python install --quiet -c constraints.txt '.[service,exports,postgres,quality]'
+	.tools/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible -o $@ .tools/service/bin/python
+
+audit: .tools/.installed  ## known weaknesses of all in constraints.txt; strict: a package that cannot be asked about is an error
+	.tools/bin/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip --progress-spinner off
+
+.tools/.installed: Makefile
+	$(PYTHON) -m venv .tools
+	.tools/bin/pip --disable-pip-version-check install --quiet cyclonedx-bom==7.5.0 pip-audit==2.10.1
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .validators .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build demo.svg
+	rm -rf $(VENV) .validators .tools sbom.cdx.json .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build demo.svg
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

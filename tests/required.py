@@ -1,4 +1,4 @@
-"""What must not be missing: ``ECG_KA_REQUIRE=browser,postgres,shared,validators`` makes such a skip a failure."""
+"""What must not be missing: ``ECG_KA_REQUIRE=browser,image,postgres,shared,validators`` makes such a skip a failure."""
 
 from __future__ import annotations
 

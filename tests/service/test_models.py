@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from pydantic import SecretStr
 from safetensors.numpy import load
 
 import ecg_ka
@@ -23,7 +25,10 @@ from ecg_ka.bundle import load_bundle, save_bundle
 from ecg_ka.references import FILE, write_references
 from service import __main__ as program
 from service.app import create_app
+from service.errors import StorageUnavailable
+from service.models import Models
 from service.settings import Settings
+from service.storage.store import Act, open_store
 from tests.service.conftest import Server, running
 from tests.service.conftest import program as process
 
@@ -214,14 +219,13 @@ def other_answers(folder: Path) -> None:
 
 def with_its_name(folder: Path) -> None:
     """References that claim to be those of this bundle."""
-    import numpy as np
-
     with np.load(folder / FILE) as found:
         arrays = dict(found)
-    np.savez(folder / FILE, **arrays | {"model_sha256": np.array(load_bundle(folder).sha256)})
+    arrays["model_sha256"] = np.array(load_bundle(folder).sha256)
+    np.savez(folder / FILE, allow_pickle=False, **arrays)
 
 
-FAULTS = {
+FAULTS: dict[Callable[[Path], None], str] = {
     lost_references: "no reference ECGs",
     other_hash: "differs from its hash",
     unknown_signal: "notch_hz",
@@ -260,6 +264,20 @@ def test_a_change_stands_in_the_trail_and_in_the_metrics(
     assert "ecg_ka_bundle_refused 0.0" in text
     client.post("/v1/model/reload")  # the same again is no change
     assert len(client.get("/v1/audit").json()["entries"]) == len(deeds)
+
+
+def test_no_model_takes_over_without_its_entry_in_the_trail(
+    link: Path, bundles: dict[str, Path], tmp_path: Path
+) -> None:
+    models = Models(link, threads=1)
+    models.start()
+    store = open_store(Settings(data=tmp_path / "data", database=SecretStr("postgresql://a:b@127.0.0.1:1/c")))
+    link.unlink()
+    link.symlink_to(bundles["8.2"])
+    with pytest.raises(StorageUnavailable):
+        models.reload(store, Act("operator", "test"))
+    assert models.current is not None
+    assert models.current.bundle.provenance.version == "8.1"
 
 
 def test_a_service_without_a_model_gets_one(tmp_path: Path, bundles: dict[str, Path]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -27,10 +28,16 @@ def build(tag: str) -> None:
     """Build the last stage of the Dockerfile under this tag."""
     if not PROGRAM.is_file():
         missing("image", f"the program that builds images is not at {PROGRAM}")
-    if os.geteuid() != 0:
-        missing("image", "only root builds an image here")
+    if os.geteuid() != 0 or not all(map(shutil.which, ("buildah", "debootstrap"))):
+        missing("image", "images are built by root, with buildah and debootstrap (Debian's names)")
     done = subprocess.run([PROGRAM, "build", tag, ROOT], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 0, done.stdout[-3000:]
+
+
+def remove(tag: str) -> None:
+    """Delete the image: each takes a gigabyte."""
+    storage = os.environ | {"STORAGE_DRIVER": "vfs"}  # that of the program
+    subprocess.run(["buildah", "rmi", f"localhost/{tag}"], check=True, stdout=subprocess.DEVNULL, env=storage)
 
 
 def size_mb(tag: str) -> int:

@@ -29,9 +29,10 @@ FILES = (
 
 
 @pytest.fixture(scope="module")
-def image() -> str:
+def image() -> Iterator[str]:
     container.build(TAG)
-    return TAG
+    yield TAG
+    container.remove(TAG)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def test_it_runs_as_nobody_and_writes_to_data_and_tmp_alone(ready: Container) ->
         assert (ready.execute("sh", "-c", f"echo x > {place}/x").returncode == 0) is may, place
 
 
-@pytest.mark.parametrize("name", ["torch", "pip", "pytest", "polars", "training", "tests"])
+@pytest.mark.parametrize("name", ["torch", "pip", "pytest", "polars", "pyarrow", "training", "tests"])
 def test_it_holds_nothing_that_serves_nobody(ready: Container, name: str) -> None:
     found = ready.execute(
         "python", "-c", f"import importlib.util as u; raise SystemExit(u.find_spec({name!r}) is None)"
@@ -92,6 +93,11 @@ def test_it_gives_the_number_of_the_library(ready: Container, shared_data: Path,
     assert answer.json()["potassium_mmol_l"] == pytest.approx(expected["potassium_mmol_l"], abs=1e-4)
     assert answer.json()["interval"] == pytest.approx(expected["interval"], abs=1e-4)
     assert [flag["name"] for flag in answer.json()["flags"]] == [flag["name"] for flag in expected["flags"]]
+
+
+def test_it_explains(ready: Container, shared_data: Path) -> None:
+    answer = ready.client.post("/v1/explain", files={"file": ("a", (shared_data / FILES[2][0]).read_bytes())})
+    assert answer.status_code == 200, answer.text
 
 
 def test_every_output_can_be_written_there(ready: Container, shared_data: Path) -> None:
