@@ -30,7 +30,7 @@ class GlobalBatchNorm(nn.BatchNorm1d):
         """(B_r, C, L) -> (B_r, C, L)."""
         if not self.training:
             return super().forward(x)
-        h = x.float()
+        h = x.to(torch.promote_types(x.dtype, torch.float32))
         n = ranks.summed(torch.tensor(float(h.shape[0] * h.shape[2])))
         mean = ranks.summed(h.sum(dim=(0, 2))) / n  # (C,)
         centred = h - mean[:, None]

@@ -33,7 +33,7 @@ class Parent:
 
         Raises:
             FileNotFoundError: the folder is neither.
-            ValueError: the run is not finished.
+            ValueError: the run is not finished, or the bundle has several networks.
             BundleError: the bundle is damaged.
         """
         if (folder / "bundle.json").is_file():
@@ -49,6 +49,11 @@ class Parent:
     @classmethod
     def _of_bundle(cls, folder: Path) -> Parent:
         bundle = load_bundle(folder)
+        if bundle.members > 1:
+            raise ValueError(
+                f"{folder} is an ensemble of {bundle.members} networks, and one is trained; name with --init a bundle "
+                "of one network, or the run folder of a member"
+            )
         p = bundle.provenance
         return cls(
             network=NetworkConfig.from_dict(bundle.network),

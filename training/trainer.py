@@ -28,6 +28,7 @@ from training.loader import Loader
 from training.objective import CONTRAST_WEIGHT, Objective
 
 _MAX_GRADIENT = 5.0
+_FEWEST_TO_WARM_UP = 10  # steps; at 5 torch would divide by a warm-up of no length
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,9 +172,9 @@ class Trainer(ABC):
         """With its optimiser, whose first step it sets."""
         s = self.schedule
         optimiser = torch.optim.AdamW(self._trained, lr=s.learning_rate, weight_decay=s.weight_decay)
-        return torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, s.learning_rate, total_steps=s.epochs * self.n_steps, pct_start=0.2
-        )
+        n_steps = s.epochs * self.n_steps
+        warm_up = 0.2 if n_steps >= _FEWEST_TO_WARM_UP else 0.0
+        return torch.optim.lr_scheduler.OneCycleLR(optimiser, s.learning_rate, total_steps=n_steps, pct_start=warm_up)
 
     @property
     def _optimiser(self) -> torch.optim.Optimizer:

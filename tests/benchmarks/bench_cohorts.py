@@ -149,7 +149,7 @@ def test_a_cohort_against_reading_and_preprocessing_alone(files: Path) -> None:
     """CPU time of the whole builder with one process against that of its parts; goal 0.8.
 
     The parts are reading, preprocessing and the grade of the quality, which is a column of the index. Of reading and
-    preprocessing alone the ratio is printed only: it cannot reach 0.8 while the grade takes half as long as both.
+    preprocessing alone the ratio is printed only: it cannot reach 0.8 while the grade takes nearly as long as both.
     """
     paths, spec = sorted((files.parent / "ecgs").glob("*/r.hea")), SignalSpec()
     records = [read(path) for path in paths]

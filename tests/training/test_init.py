@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.numpy import load, save
 from safetensors.torch import load_file
 
-from ecg_ka.bundle import SHIPPED
+from ecg_ka.bundle import SHIPPED, load_bundle, save_bundle
 from tests.training.small_cohort import full_cohort, small_cohort
 from training.checkpoint import FILE
 from training.parent import Parent
@@ -41,6 +42,17 @@ def test_a_hospital_goes_on_from_the_shipped_bundle(tmp_path: Path) -> None:
 def test_signals_of_another_kind_are_refused(base: TrainConfig, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"duration_s 10\.0 there, 1\.0 here"):
         run(replace(base, out=tmp_path / "x", init=SHIPPED))
+    assert not (tmp_path / "x").exists()
+
+
+def test_an_ensemble_is_refused_by_name(base: TrainConfig, tmp_path: Path) -> None:
+    """Its weights are those of several networks; one is trained."""
+    bundle = load_bundle()
+    weights = load(bundle.weights)
+    twice = save({f"{number}.{name}": value for number in range(2) for name, value in weights.items()})
+    save_bundle(replace(bundle, weights=twice, members=2), tmp_path / "two")
+    with pytest.raises(ValueError, match=r"two is an ensemble of 2 networks.* the run folder of a member"):
+        run(replace(base, out=tmp_path / "x", init=tmp_path / "two"))
     assert not (tmp_path / "x").exists()
 
 

@@ -28,7 +28,7 @@ def test_programs_take_the_commands_of_every_recipe(path: Path) -> None:
     """Those of the cohort builders are run, or tested with the README."""
     found = set()
     for line in path.read_text().replace("\\\n", "").splitlines():
-        words = [] if line.startswith("#") else shlex.split(line)
+        words = [] if line.startswith("#") else [word for word in shlex.split(line) if word != "$@"]
         if "-m" in words and (program := words[words.index("-m") + 1]) in CONFIGS:
             parse(CONFIGS[program], words[words.index("-m") + 2 :])
             found.add(program)

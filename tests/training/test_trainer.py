@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -75,3 +76,16 @@ def test_the_learnt_noise_of_balanced_mse_is_learnt() -> None:
     trainer = trained(whole(ObjectiveConfig(loss=Loss.BMC)))
     assert isinstance(trainer.objective.loss, BatchBalancedMSE)
     assert float(trainer.objective.loss.log_noise_sd.detach()) != pytest.approx(np.log(0.5), abs=1e-6)
+
+
+@pytest.mark.parametrize("n_steps", range(1, 12))
+def test_a_run_of_few_steps_runs_and_moves(n_steps: int) -> None:
+    """Of 120 ECGs in all: the schedule of the learning rate has to do with whatever is left for it."""
+    net = network()
+    before = weights(net.parameters())
+    objective = make_objective(ObjectiveConfig(), LABELS, net.n_features)
+    schedule = replace(SCHEDULE, epochs=n_steps, batch_size=len(LABELS))
+    trainer = WholeTrainer(schedule, net, objective, COHORT, Augmentation(chest_rows=(2, 3)))
+    assert all(np.isfinite(epoch.loss) for epoch in trainer.epochs())
+    assert trainer.n_done == n_steps
+    assert weights(net.parameters()) != before
