@@ -14,6 +14,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -130,7 +131,7 @@ def test_growth_with_the_length_of_a_record(tmp_path: Path) -> None:
 def test_growth_with_the_size_of_a_batch() -> None:
     """Records go through one at a time: a batch costs the sum of its records."""
     estimator, sizes = Estimator.load(), (1, 4, 16, 64, 256)
-    cpu_ms = [1e3 * min(cpu_s(lambda n=n: estimator.estimate_many([ecg_1] * n)) for _ in range(3)) for n in sizes]
+    cpu_ms = [1e3 * min(cpu_s(partial(estimator.estimate_many, [ecg_1] * n)) for _ in range(3)) for n in sizes]
     intercept, slope = line("CPU of a batch of x records", sizes, cpu_ms, "ms")
     assert cpu_ms[-1] / (intercept + slope * sizes[-1]) == pytest.approx(1, abs=0.3)
 
