@@ -57,7 +57,7 @@ def actors_below(parent: int) -> list[int]:
     return [
         process
         for process, name in names.items()
-        if name.startswith(b"ray::") and name.endswith(b").submit") and is_below(process)
+        if name.startswith(b"ray::") and b").submit" in name and is_below(process)
     ]
 
 
