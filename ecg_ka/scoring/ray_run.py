@@ -5,6 +5,7 @@ Ray keeps the work: it starts an actor anew when its process or host is lost, an
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -50,6 +51,7 @@ def score_on_ray(job: Job, out: str, *, actors: int, address: str | None) -> Tot
     if not blocks:
         raise EcgError(f"there is no file below {', '.join(job.inputs)[:200]}; expected ECGs")
     one_thread()
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # it reports to its maker otherwise
     ray.init(address=address, num_cpus=None if address else actors, include_dashboard=False, log_to_driver=False)
     try:
         scored = ray.data.from_arrow(blocks).map_batches(

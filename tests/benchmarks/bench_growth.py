@@ -1,0 +1,184 @@
+"""How time and memory grow: with the number of files, the length of a record, the size of a batch; and over processes.
+
+Run by `make bench`. Lines through the points are by least squares; CPU seconds are those of a process and its children,
+so that a busy machine moves them little."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ecg_ka import SHIPPED, Estimator, read
+from ecg_ka.exporters.wfdb import record_wfdb
+from ecg_ka.record import EcgRecord
+from ecg_ka.scoring import Job
+from ecg_ka.scoring.archive_run import _scored
+from ecg_ka.scoring.journal import Chunk
+from ecg_ka.scoring.source import Source
+from tests.ecg_ka.ecgs import ecg
+
+FILES = (1, 10, 100, 1_000, 10_000)
+REFUSED_FILES = (1_000, 10_000, 100_000)  # without a signal, so that listing, journal and table are what is measured
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one run: wall and CPU seconds, and the most memory that one of its processes took."""
+
+    wall_s: float
+    cpu_s: float
+    peak_mb: float
+
+
+def cost_of(folder: Path, out: Path, workers: int) -> Cost:
+    """A run of the command over a folder."""
+    command = [sys.executable, "-m", "ecg_ka.cli", "estimate", str(folder), "--out", str(out), "--force"]
+    started = time.perf_counter()
+    process = subprocess.Popen([*command, "--workers", str(workers)], stdout=-3, stderr=-3)
+    _, status, used = os.wait4(process.pid, 0)
+    wall_s = time.perf_counter() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode in (0, 2)
+    return Cost(wall_s, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+
+
+@contextmanager
+def archive(folder: Path, n: int, header: bytes | None = None) -> Iterator[Path]:
+    """``n`` headers that name one signal file, or are what is given; deleted afterwards."""
+    folder.mkdir()
+    files = record_wfdb(ecg(1), "r")
+    (folder / "r.dat").write_bytes(files["r.dat"])
+    for number in range(n):
+        (folder / f"{number:06}.hea").write_bytes(files["r.hea"] if header is None else header)
+    if header is not None:
+        (folder / "r.dat").unlink()
+    yield folder
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+
+
+def line(what: str, xs: Sequence[float], ys: Sequence[float], unit: str) -> tuple[float, float]:
+    """Print the points and the line of least relative squares through them; intercept and slope."""
+    weights = 1 / np.asarray(ys)
+    (slope, intercept), *_ = np.linalg.lstsq(
+        np.stack([np.asarray(xs) * weights, weights], 1), np.ones(len(xs)), rcond=None
+    )
+    print(f"\n{what}: {intercept:.4g} + {slope:.4g} x {unit}")
+    for x, y in zip(xs, ys, strict=True):
+        print(f"  {x:>9g}  {y:10.4g}  {y / (intercept + slope * x):6.2f} of the line")
+    return float(intercept), float(slope)
+
+
+@pytest.mark.timeout(3600)
+def test_growth_with_the_number_of_files(tmp_path: Path) -> None:
+    """CPU seconds on a straight line, memory on a flat one."""
+    costs = []
+    for n in FILES:
+        with archive(tmp_path / "many", n) as folder:
+            costs.append(cost_of(folder, tmp_path / "t.parquet", workers=1))
+    intercept, slope = line("CPU of n files, one process", FILES, [cost.cpu_s for cost in costs], "s")
+    print("  peak MB: " + ", ".join(f"{cost.peak_mb:.0f}" for cost in costs))
+    print(f"  rate per core {1 / slope:.0f}/s; 100,000 files {(intercept + 1e5 * slope) / 60:.0f} min of CPU")
+    assert costs[-1].cpu_s / (intercept + slope * FILES[-1]) == pytest.approx(1, abs=0.25)
+    assert costs[-1].peak_mb < 1.3 * costs[2].peak_mb
+
+
+@pytest.mark.timeout(3600)
+def test_growth_of_what_surrounds_an_estimate(tmp_path: Path) -> None:
+    """Files that are refused at once: listing, journal, processes and table."""
+    costs = []
+    for n in REFUSED_FILES:
+        with archive(tmp_path / "many", n, header=b"?") as folder:
+            costs.append(cost_of(folder, tmp_path / "t.parquet", workers=1))
+    line("CPU of n refused files", REFUSED_FILES, [cost.cpu_s for cost in costs], "s")
+    print("  peak MB: " + ", ".join(f"{cost.peak_mb:.0f}" for cost in costs))
+    assert costs[-1].peak_mb < 1.5 * costs[0].peak_mb
+
+
+def test_growth_with_the_length_of_a_record(tmp_path: Path) -> None:
+    """Reading and estimating; the file is read, and searched for its cleanest ten seconds, whole."""
+    estimator, lengths_s, cpu_ms, peak_mb = Estimator.load(), (10, 30, 100, 300, 1000, 1500), [], []
+    for length_s in lengths_s:
+        for name, data in record_wfdb(repeated(ecg(1), length_s // 10), "r").items():
+            (tmp_path / name).write_bytes(data)
+
+        def one() -> object:
+            return estimator.estimate(read(tmp_path / "r.hea"))
+
+        cpu_ms.append(1e3 * min(cpu_s(one) for _ in range(3)))
+        tracemalloc.start()
+        one()
+        peak_mb.append(tracemalloc.get_traced_memory()[1] / 1e6)
+        tracemalloc.stop()
+    line("CPU of a record of x s", lengths_s, cpu_ms, "ms")
+    line("memory of a record of x s", lengths_s, peak_mb, "MB")
+    assert peak_mb[-1] < 512
+
+
+def test_growth_with_the_size_of_a_batch() -> None:
+    """Records go through one at a time: a batch costs the sum of its records."""
+    estimator, sizes = Estimator.load(), (1, 4, 16, 64, 256)
+    cpu_ms = [1e3 * min(cpu_s(partial(estimator.estimate_many, [ecg_1] * n)) for _ in range(3)) for n in sizes]
+    intercept, slope = line("CPU of a batch of x records", sizes, cpu_ms, "ms")
+    assert cpu_ms[-1] / (intercept + slope * sizes[-1]) == pytest.approx(1, abs=0.3)
+
+
+def test_what_handing_over_costs(tmp_path: Path) -> None:
+    """The rows of a chunk against the estimates in it."""
+    for name, data in record_wfdb(ecg_1, "r").items():
+        (tmp_path / name).write_bytes(data)
+    job, source, estimator = (
+        Job(inputs=(), bundle=SHIPPED, level=0.9),
+        Source(str(tmp_path / "r.hea")),
+        Estimator.load(),
+    )
+    _scored(job, Chunk(0, (source,)))
+    plain_s = min(cpu_s(lambda: [estimator.estimate(read(source.path)) for _ in range(32)]) for _ in range(5))
+    rows_s = min(cpu_s(lambda: _scored(job, Chunk(0, (source,) * 32))) for _ in range(5))
+    print(f"\nan estimate with reading takes {1e3 * plain_s / 32:.2f} ms, its row {rows_s / plain_s - 1:.1%} more")
+    assert rows_s < 1.3 * plain_s
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="there is one core")
+def test_two_processes_against_one(tmp_path: Path) -> None:
+    """Alternately; goal 1.8 times the rate of one."""
+    with archive(tmp_path / "many", 1500) as folder:
+        rounds = [[cost_of(folder, tmp_path / "t.csv", workers) for workers in (1, 2)] for _ in range(4)]
+    walls = [[cost.wall_s for cost in column] for column in zip(*rounds, strict=True)]
+    cpus = [[cost.cpu_s for cost in column] for column in zip(*rounds, strict=True)]
+    gain = statistics.median(one / two for one, two in zip(*walls, strict=True))
+    best = [f"{min(wall_s):.1f} s ({min(used_s):.1f} of CPU)" for wall_s, used_s in zip(walls, cpus, strict=True)]
+    print(f"\n1500 files by one process {best[0]}, by two {best[1]}; load average {os.getloadavg()[0]:.1f}")
+    print(f"two against one: median {gain:.2f}, best against best {min(walls[0]) / min(walls[1]):.2f} times the rate")
+    assert min(cpus[1]) < 1.25 * min(cpus[0])
+
+
+ecg_1 = ecg(1)
+
+
+def repeated(record: EcgRecord, times: int) -> EcgRecord:
+    """The same ten seconds again and again."""
+    return EcgRecord(
+        signal_mv=np.tile(record.signal_mv, times), fs_hz=record.fs_hz, leads=record.leads, source=record.source
+    )
+
+
+def cpu_s(call: Callable[[], object]) -> float:
+    """CPU seconds of one call."""
+    started = time.process_time()
+    call()
+    return time.process_time() - started
