@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet -c constraints.txt
 
-.PHONY: demo test lint types imports check bench fuzz docs shipped validators clean
+.PHONY: demo test lint types imports check bench browser fuzz docs shipped validators clean
 
 demo: $(VENV)/.base  ## an estimate for the real 12-lead ECG that pydicom carries, and its page as demo.svg
 	@ecg=$$($(BIN)/python -c 'from pydicom.data import get_testdata_file as f; print(f("waveform_ecg.dcm", download=False))') \
@@ -27,6 +27,9 @@ check: lint types imports test  ## what .ci/run does
 bench: $(VENV)/.dev  ## ratios and rates, measured in one run
 	$(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py' -s
 
+browser: $(VENV)/.dev validators  ## the page in Debian's chromium
+	$(BIN)/python -m pytest tests/browser $(PYTEST_ARGS)
+
 docs: $(VENV)/.dev  ## docs/formats.md from the table of the corpus
 	$(BIN)/python -m tests.ecg_ka.corpus
 
@@ -36,10 +39,10 @@ fuzz: $(VENV)/.dev  ## 200,000 damaged files over all readers; FUZZ_ARGS="--repl
 shipped: $(VENV)/.dev  ## make the shipped bundle from nothing (about an hour and a half on 2 cores)
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash training/runs/shipped.sh
 
-validators: .validators/.installed  ## the FHIR R4 validator that the tests of outputs ask (needs npm)
+validators: .validators/.installed  ## what tests ask of npm: the FHIR R4 validator and axe-core
 
 .validators/.installed: Makefile
-	npm install --no-audit --no-fund --no-save --prefix .validators fhir@4.12.0
+	npm install --no-audit --no-fund --no-save --prefix .validators fhir@4.12.0 axe-core@4.14.1
 	@touch $@
 
 clean:
