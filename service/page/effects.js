@@ -15,8 +15,8 @@ export function effectsOf({ effects }) {
     element("ul", { class: "effects" }, ...together.map((effect) => bar(effect, most))),
     element("details", {}, element("summary", {}, "By groups of leads"),
       element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Effects by groups of leads" }, byGroup(effects, waves, others))),
-    element("p", { class: "quiet" }, "Each wave was replaced by the baseline and the estimate made again. This tells how the "
-      + "network answers to a changed signal, not why the ECG looks as it does."),
+    element("p", { class: "quiet" }, "Each wave was replaced, T(U) by a usual T and the others by the baseline, and the "
+      + "estimate made again. This tells how the network answers to a changed signal, not why the ECG looks as it does."),
   ];
 }
 
