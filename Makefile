@@ -27,11 +27,11 @@ check: lint types imports test
 verify: $(VENV)/.dev browser  ## image, load, kill -9, interface: what takes minutes; `.ci/run` does check and verify
 	$(BIN)/python -m pytest tests/verify $(PYTEST_ARGS)
 
-browser: $(VENV)/.dev  ## the web page in a real browser
-	$(if $(wildcard tests/browser/test_*.py),$(BIN)/python -m pytest tests/browser $(PYTEST_ARGS))
-
 bench: $(VENV)/.dev  ## ratios and rates, measured in one run
 	$(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py' -s
+
+browser: $(VENV)/.dev validators  ## the page in Debian's chromium
+	$(BIN)/python -m pytest tests/browser $(PYTEST_ARGS)
 
 docs: $(VENV)/.dev  ## docs/formats.md from the table of the corpus
 	$(BIN)/python -m tests.ecg_ka.corpus
@@ -42,10 +42,10 @@ fuzz: $(VENV)/.dev  ## 200,000 damaged files over all readers; FUZZ_ARGS="--repl
 shipped: $(VENV)/.dev  ## make the shipped bundle from nothing (about an hour and a half on 2 cores)
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash training/runs/shipped.sh
 
-validators: .validators/.installed  ## the FHIR R4 validator that the tests of outputs ask (needs npm)
+validators: .validators/.installed  ## what tests ask of npm: the FHIR R4 validator and axe-core
 
 .validators/.installed: Makefile
-	npm install --no-audit --no-fund --no-save --prefix .validators fhir@4.12.0
+	npm install --no-audit --no-fund --no-save --prefix .validators fhir@4.12.0 axe-core@4.14.1
 	@touch $@
 
 sbom: sbom.cdx.json  ## what the service needs, as CycloneDX

@@ -26,7 +26,7 @@ from ecg_ka.estimate import (
     PatientOffset,
     SevereBand,
 )
-from ecg_ka.estimator import Estimator, prepare
+from ecg_ka.estimator import Estimator, choose_window, prepare
 from ecg_ka.explanation import Explanation, Wave, WaveEffect
 from ecg_ka.exporters import PREFETCH_KEY, SERVICE_ID, Answered, Identity, Output, cds_cards, cds_services, exported
 from ecg_ka.flags import Flag
@@ -75,6 +75,7 @@ __all__ = [
     "assess",
     "cds_cards",
     "cds_services",
+    "choose_window",
     "explain",
     "exported",
     "load_references",

@@ -109,6 +109,17 @@ class Probability:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Distribution:
+    """The calibrated predictive distribution in steps: ``p[k]`` is the probability that potassium lies from
+    ``lower_mmol_l + k * step_mmol_l`` up to the next step. They add up to 1, and above a threshold to its
+    :class:`Probability`; the first and the last hold the tails too."""
+
+    lower_mmol_l: float
+    step_mmol_l: float
+    p: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
     """How much training data stands behind the estimate.
 
@@ -192,11 +203,11 @@ class Estimate:
 
     ``potassium_mmol_l`` is the estimate of the network, stretched to the spread of the labels by its training; it is
     None when the value is withheld. ``median_mmol_l`` is the median of the calibrated predictive distribution, from
-    which ``interval``, ``probabilities`` and ``category`` come too. ``interval_label_conditional``, ``bands`` and
-    ``severe_bands`` hold for each kind of true value and surround the estimate. ``personal`` is the patient's own
-    offset, taken off the estimate before anything else; None without earlier pairs. ``epistemic_sd_mmol_l`` is the
-    standard deviation of the members' estimates, None for a model of one. ``novelty`` is None where the signal alone
-    withholds the value.
+    which ``interval``, ``probabilities``, ``distribution`` and ``category`` come too. ``interval_label_conditional``,
+    ``bands`` and ``severe_bands`` hold for each kind of true value and surround the estimate. ``personal`` is the
+    patient's own offset, taken off the estimate before anything else; None without earlier pairs.
+    ``epistemic_sd_mmol_l`` is the standard deviation of the members' estimates, None for a model of one. ``novelty`` is
+    None where the signal alone withholds the value.
     """
 
     potassium_mmol_l: float | None
@@ -205,6 +216,7 @@ class Estimate:
     interval: Interval | None
     interval_label_conditional: Interval | None
     probabilities: tuple[Probability, ...] | None
+    distribution: Distribution | None
     category: Category | None
     bands: tuple[Band, ...] | None
     severe_bands: tuple[SevereBand, ...] | None

@@ -17,6 +17,7 @@ from ecg_ka.errors import BundleError, UnusableRecord
 from ecg_ka.estimate import (
     Band,
     Category,
+    Distribution,
     EcgProvenance,
     Estimate,
     Interval,
@@ -131,6 +132,7 @@ class Estimator:
             interval=value.interval,
             interval_label_conditional=value.interval_label_conditional,
             probabilities=value.probabilities,
+            distribution=value.distribution,
             category=value.category,
             bands=value.bands,
             severe_bands=value.severe_bands,
@@ -245,6 +247,7 @@ class Estimator:
             bands=calibration.label_conditional.bands(potassium, spread),
             severe_bands=calibration.label_conditional.severe_bands(potassium, spread),
             probabilities=tuple(predictive.probability(*threshold) for threshold in THRESHOLDS),
+            distribution=predictive.in_steps(),
             region=region,
             flags=frozenset(flag for flag, is_raised in raised.items() if is_raised),
         )
@@ -263,6 +266,7 @@ class _Value:
     bands: tuple[Band, ...] | None = None
     severe_bands: tuple[SevereBand, ...] | None = None
     probabilities: tuple[Probability, ...] | None = None
+    distribution: Distribution | None = None
     region: Region | None = None
     flags: frozenset[Flag] = frozenset()
 

@@ -28,10 +28,12 @@ from service.routes import (
     metrics,
     model,
     monitoring,
+    page,
     personalize,
     predict,
     quality,
     reload,
+    tracing,
 )
 from service.routes.refusals import refusals
 from service.settings import Settings
@@ -43,7 +45,7 @@ from service.storage.store import OFF, Act, NoStore, Store, open_store
 _LOG = logging.getLogger("service")
 
 _GUARDED = (
-    (Scope.PREDICT, (predict, explain, personalize, quality, batches)),
+    (Scope.PREDICT, (predict, explain, personalize, quality, tracing, batches)),
     (Scope.FEEDBACK, (feedback,)),
     (Scope.ADMIN, (audit, reload)),
     (None, (cds, model, monitoring, metrics)),
@@ -77,6 +79,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Envelope)  # added last, so outermost
     errors.register(app)
     app.include_router(health.router)
+    app.include_router(page.router)
+    app.mount("/page", page.assets())
     for scope, routes in _GUARDED:
         for route in routes:
             app.include_router(

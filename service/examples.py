@@ -9,6 +9,9 @@ from ecg_ka import DISCLAIMER, LEADS, Band, Category, Flag
 _SHA256 = "7d865e959b2466918c9863afca942d0fb89d7c9ac0c99bafc3749504ded97730"
 _RAISED = (Flag.DEMO_MODEL, Flag.AGE_OUT_OF_RANGE, Flag.RESAMPLED)
 
+_SHARES = [0.02, 0.03, 0.03, 0.04, 0.04, 0.05, 0.05, 0.06, 0.06, 0.07, 0.07, 0.07, 0.07, 0.06, 0.06, 0.05, 0.04, 0.03]
+_SHARES += [0.02, 0.02, 0.01, 0.01, 0.04]
+
 
 def estimate() -> dict[str, Any]:
     """An answer of the demonstration model, with invented numbers."""
@@ -22,6 +25,7 @@ def estimate() -> dict[str, Any]:
             {"comparator": ">=", "threshold_mmol_l": 5.5, "p": 0.04},
             {"comparator": "<", "threshold_mmol_l": 3.5, "p": 0.05},
         ],
+        "distribution": {"lower_mmol_l": 3.3, "step_mmol_l": 0.1, "p": _SHARES},
         "category": str(Category.NO_ALARM),
         "bands": [str(Band.FROM_3_5_TO_5_4), str(Band.FROM_5_5)],
         "severe_bands": [],

@@ -33,6 +33,16 @@ class ProbabilityOut(_Out):
     p: float
 
 
+class DistributionOut(_Out):
+    """The calibrated predictive distribution in steps: ``p[k]`` is the probability that potassium lies from
+    ``lower_mmol_l + k * step_mmol_l`` up to the next step. They add up to 1, and above a threshold to its probability;
+    the first and the last hold the tails too."""
+
+    lower_mmol_l: float
+    step_mmol_l: float
+    p: list[float]
+
+
 class RegionOut(_Out):
     """How much training data stands behind the estimate: many, median or few."""
 
@@ -120,6 +130,7 @@ class EstimateOut(_Out):
     interval: IntervalOut | None
     interval_label_conditional: IntervalOut | None
     probabilities: list[ProbabilityOut] | None
+    distribution: DistributionOut | None
     category: Annotated[Category | None, Field(description=_CATEGORIES)]
     bands: Annotated[list[Band] | None, Field(description=BANDS_SENTENCE)]
     severe_bands: Annotated[list[SevereBand] | None, Field(description=SEVERE_SENTENCE)]
@@ -217,6 +228,25 @@ class PolicyOut(_Out):
     novelty_p: float
 
 
+class DensityOut(_Out):
+    """How many training labels lie in each bin of 0.1 mmol/L, from ``first_bin`` (in steps of 0.1 mmol/L) upwards; of
+    the natural cohort, one a patient. ``n_train`` patients trained the network."""
+
+    first_bin: int
+    counts: list[int]
+    n_train: int
+
+
+class WordsOut(_Out):
+    """What the codes of an answer say in words, and what the bands promise."""
+
+    category: dict[Category, str]
+    bands: dict[Band, str]
+    severe_bands: dict[SevereBand, str]
+    bands_sentence: str
+    severe_sentence: str
+
+
 class ModelOut(_Out):
     """The loaded bundle: what it is, where it comes from, what it takes and what was measured."""
 
@@ -224,11 +254,13 @@ class ModelOut(_Out):
     provenance: ProvenanceOut
     signal: SignalSpecOut
     regions: RegionsOut
+    density: DensityOut
     operating_points: OperatingPointsOut
     policy: PolicyOut
     members: int
     wide_interval_mmol_l: float
     metrics: dict[str, Any]
+    words: WordsOut
     disclaimer: str
 
 
@@ -240,6 +272,17 @@ class ModelReloadOut(_Out):
     now: ModelIdentityOut
     n_references: int
     largest_difference: float
+
+
+class TracingOut(_Out):
+    """The part of an ECG that the model looks at, as it was recorded: ``signal_uv`` has the samples of each lead in
+    microvolt, the first of them ``start_s`` after the start of the file."""
+
+    fs_hz: float
+    start_s: float
+    leads: list[str]
+    leads_derived: list[str]
+    signal_uv: list[list[int]]
 
 
 class CdsRequest(BaseModel):

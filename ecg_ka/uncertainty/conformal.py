@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_ka.estimate import Interval, Probability
+from ecg_ka.estimate import Distribution, Interval, Probability
 from ecg_ka.uncertainty.regions import Regions
 from ecg_ka.uncertainty.scores import HIGH_MMOL_L, ROUNDING, Pairs, Scores, ascending, share_below
 
@@ -23,6 +23,11 @@ MIN_SCORES = 100
 
 LIMITS_MMOL_L = (1.0, 12.0)
 """Intervals end here where the calibration data give no bound."""
+
+STEP_MMOL_L = 0.1
+"""Width of the steps in which an answer tells the whole distribution."""
+
+_DIGITS = 5  # of a probability in these steps
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,6 +70,18 @@ class Predictive:
         p = self.p_at_least(threshold_mmol_l)
         p = p if comparator == ">=" else 1 - p
         return Probability(comparator=comparator, threshold_mmol_l=threshold_mmol_l, p=p)
+
+    def in_steps(self) -> Distribution:
+        """All of it, in steps of 0.1 mmol/L from the lowest to the highest value."""
+        ends = np.clip([self.values[0], self.values[-1]], *LIMITS_MMOL_L)
+        first, last = (int(step) for step in np.floor(ends / STEP_MMOL_L))
+        edges = np.arange(first + 1, last + 1) * STEP_MMOL_L
+        # Rounded before the difference: whatever steps are added up, the sum is off by less than the last digit.
+        above = np.round([1.0, *map(self.p_at_least, edges), 0.0], _DIGITS)
+        shares = np.round(above[:-1] - above[1:], _DIGITS)
+        return Distribution(
+            lower_mmol_l=round(first * STEP_MMOL_L, 1), step_mmol_l=STEP_MMOL_L, p=tuple(map(float, shares))
+        )
 
     def reach_of(self, label_mmol_l: float) -> float:
         """The level that :meth:`interval` has to exceed to hold a value."""

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from fastapi import APIRouter
 
-from ecg_ka import DISCLAIMER
+from ecg_ka import BANDS_SENTENCE, DISCLAIMER, SEVERE_SENTENCE, Band, Category, SevereBand
 from service.routes.refusals import refusals
 from service.schemas import ModelOut
 from service.state import LoadedEstimator
@@ -24,11 +24,23 @@ async def model(estimator: LoadedEstimator) -> ModelOut:
             "provenance": asdict(bundle.provenance),
             "signal": asdict(bundle.signal),
             "regions": asdict(bundle.regions),
+            "density": bundle.density.to_dict(),
             "operating_points": asdict(bundle.calibration.operating_points),
             "policy": bundle.policy.to_dict(),
             "members": bundle.members,
             "wide_interval_mmol_l": bundle.wide_interval_mmol_l,
             "metrics": bundle.metrics,
+            "words": _words(),
             "disclaimer": DISCLAIMER,
         }
     )
+
+
+def _words() -> dict[str, object]:
+    return {
+        "category": {str(category): category.sentence for category in Category},
+        "bands": {str(band): band.words for band in Band},
+        "severe_bands": {str(band): band.words for band in SevereBand},
+        "bands_sentence": BANDS_SENTENCE,
+        "severe_sentence": SEVERE_SENTENCE,
+    }

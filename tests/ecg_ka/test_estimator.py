@@ -91,6 +91,8 @@ def test_every_answer_is_consistent_in_itself(estimator: Estimator) -> None:
         assert p[">=", 5.5] >= p[">=", 6.0] >= p[">=", 6.5]
         assert p["<", 3.5] >= p["<", 3.0]
         assert p["<", 3.5] + p[">=", 5.5] <= 1
+        assert e.distribution is not None
+        assert sum(e.distribution.p) == pytest.approx(1)
         assert (Flag.FEW_SHOT_REGION in e.flags) == (e.region.name == "few")
         assert (Flag.INTERVAL_REACHES_FEW_SHOT in e.flags) == (e.region.few_shot_share >= 0.1)
         assert e.interval_label_conditional is not None

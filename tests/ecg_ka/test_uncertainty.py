@@ -97,6 +97,19 @@ def test_probabilities_fall_with_the_threshold_and_complement_each_other(values:
     assert high.p + low.p == pytest.approx(1)
 
 
+@given(st.lists(st.floats(0, 14), min_size=1, max_size=60))
+@settings(max_examples=50, deadline=None)
+def test_the_distribution_in_steps_adds_up_to_one_and_to_each_probability(values: list[float]) -> None:
+    predictive = Predictive(np.sort(values), UNKNOWN)
+    told = predictive.in_steps()
+    starts = told.lower_mmol_l + told.step_mmol_l * np.arange(len(told.p))
+    assert sum(told.p) == pytest.approx(1)
+    assert min(told.p) >= 0
+    for threshold in np.round(starts[1:], 1):
+        above = sum(p for start, p in zip(starts, told.p, strict=True) if start > threshold - 0.05)
+        assert above == pytest.approx(predictive.p_at_least(threshold), abs=1e-5)
+
+
 @given(st.lists(st.floats(2, 9), min_size=40, max_size=90), st.sampled_from([0.5, 0.8, 0.9, 0.95]))
 @settings(max_examples=60, deadline=None)
 def test_probabilities_are_consistent_with_the_interval(values: list[float], level: float) -> None:

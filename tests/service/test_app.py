@@ -65,6 +65,10 @@ def test_the_model_tells_what_the_bundle_holds(client: TestClient, estimator: ec
     assert model["provenance"]["is_simulated"] is bundle.provenance.is_simulated
     assert model["signal"]["leads"] == list(bundle.signal.leads)
     assert model["regions"]["few_low"] == bundle.regions.few_low
+    assert model["density"] == bundle.density.to_dict()
+    assert model["words"]["category"] == {str(category): category.sentence for category in ecg_ka.Category}
+    assert set(model["words"]["bands"]) == set(ecg_ka.Band)
+    assert set(model["words"]["severe_bands"]) == set(ecg_ka.SevereBand)
     assert model["metrics"] == json.loads(json.dumps(bundle.metrics))
     assert model["disclaimer"] == ecg_ka.DISCLAIMER
 

@@ -110,3 +110,16 @@ def test_a_public_wfdb_record_gets_the_library_answer(
     answer = server.client.post("/v1/predict", files=as_upload(pair))
     assert answer.status_code == 200
     assert plain(answer.json()) == plain(estimator.estimate(ecg_ka.read(pair)).to_dict())
+
+
+def test_the_tracing_is_what_the_model_looks_at(client: TestClient, dicom_bytes: bytes) -> None:
+    shown = client.post("/v1/tracing", files={"file": ("a", dicom_bytes)}).json()
+    answer = client.post("/v1/predict", files={"file": ("a", dicom_bytes)}).json()
+    record = ecg_ka.read(dicom_bytes)
+    first = round(shown["start_s"] * record.fs_hz)
+    assert shown["start_s"] == answer["ecg"]["window_start_s"]
+    assert (shown["fs_hz"], shown["leads"]) == (record.fs_hz, list(record.leads))
+    for lead, samples_uv in zip(shown["leads"], shown["signal_uv"], strict=True):
+        part = record.lead(lead)[first : first + len(samples_uv)]
+        assert len(samples_uv) == round(10 * record.fs_hz)
+        np.testing.assert_allclose(samples_uv, 1000 * part, atol=0.51)
