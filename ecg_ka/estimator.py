@@ -284,15 +284,14 @@ def _refuse_no_age(age_years: float | None) -> None:
 
 
 def _region(bundle: Bundle, potassium: float, predictive: Predictive, interval: Interval) -> Region:
-    ends = bundle.regions.group([interval.lower, interval.upper])
-    reached = bundle.regions.names(np.arange(ends[0], ends[1] + 1))
-    groups = bundle.regions.group(predictive.values)
+    first, last = bundle.regions.group([interval.lower, interval.upper])
+    reached = bundle.regions.names(range(first, last + 1))
     return Region(
         name=bundle.regions.name(potassium),
         training_density=bundle.density.density(potassium),
         n_train_near=bundle.density.n_near(potassium),
         interval_reaches=tuple(name for name in ("many", "median", "few") if name in reached),
-        few_shot_share=float(np.isin(groups, (0, 4)).mean()),
+        few_shot_share=bundle.regions.few_shot_share(predictive.values),
     )
 
 

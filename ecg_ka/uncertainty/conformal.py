@@ -37,6 +37,11 @@ LIMITS_MMOL_L = (1.0, 12.0)
 """Intervals end here where the calibration data give no bound."""
 
 
+def within_limits(potassium_mmol_l: float) -> float:
+    """The nearest value within :data:`LIMITS_MMOL_L`."""
+    return min(max(potassium_mmol_l, LIMITS_MMOL_L[0]), LIMITS_MMOL_L[1])
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictive:
     """The predictive distribution of one ECG: ``values`` (n,) ascending in mmol/L; ``reach`` as in
@@ -56,12 +61,11 @@ class Predictive:
         n, tail = len(self.values), (1 - level) / 2
         low = math.floor(tail * (n + 1) + 1e-9)
         high = math.ceil((1 - tail) * (n + 1) - 1e-9)
-        lower = self.values[low - 1] if low >= 1 else LIMITS_MMOL_L[0]
-        upper = self.values[high - 1] if high <= n else LIMITS_MMOL_L[1]
-        clipped = np.clip([lower, upper], *LIMITS_MMOL_L)
+        lower = float(self.values[low - 1]) if low >= 1 else LIMITS_MMOL_L[0]
+        upper = float(self.values[high - 1]) if high <= n else LIMITS_MMOL_L[1]
         return Interval(
-            lower=float(clipped[0]),
-            upper=float(clipped[1]),
+            lower=within_limits(lower),
+            upper=within_limits(upper),
             level=level,
             method="marginal",
             coverage_at_least_5_5=share_below(self.reach, level),

@@ -8,6 +8,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 
 import ecg_ka
+from service.schemas import EstimateOut
 
 
 def plain(answer: dict[str, Any]) -> dict[str, Any]:
@@ -52,6 +54,12 @@ def test_what_the_caller_knows_travels_to_the_library(
     assert answer.status_code == 200
     assert plain(answer.json()) == plain(estimator.estimate(record, level=0.8).to_dict())
     assert answer.json()["interval"]["level"] == 0.8
+
+
+def test_every_flag_goes_out_with_its_sentence(estimator: ecg_ka.Estimator, json_bytes: bytes) -> None:
+    answer = replace(estimator.estimate(ecg_ka.read(json_bytes)), flags=tuple(ecg_ka.Flag)).to_dict()
+    told = EstimateOut.model_validate(answer).model_dump(mode="json")["flags"]
+    assert told == [{"name": str(flag), "sentence": flag.sentence} for flag in ecg_ka.Flag]
 
 
 @pytest.mark.parametrize("age_years", [9.0, 46.0, 64.0])
