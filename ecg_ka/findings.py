@@ -76,7 +76,9 @@ def age_notes(of_file: float | None, of_caller: float | None) -> tuple[str, ...]
     """What to say where file and caller contradict each other about the patient's age."""
     if not _contradictory(of_file, of_caller):
         return ()
-    return (f"the file says that the patient is {of_file:g} years old, the caller says {of_caller:g}: whose ECG is it?",)
+    return (
+        f"the file says that the patient is {of_file:g} years old, the caller says {of_caller:g}: whose ECG is it?",
+    )
 
 
 def _contradictory(of_file: float | None, of_caller: float | None) -> bool:

@@ -45,8 +45,8 @@ class SignalQuality:
 def assess(record: EcgRecord) -> SignalQuality:
     """Judge a record of any length, lead count and sampling rate.
 
-    :func:`ecg_ka.quality.grades.graded` says what the grades mean; poor and unusable records carry LOW_QUALITY. What the
-    file states is doubted where the ECG contradicts it: a median lead below 0.3 mV or above 4 mV
+    :func:`ecg_ka.quality.grades.graded` says what the grades mean; poor and unusable records carry LOW_QUALITY. What
+    the file states is doubted where the ECG contradicts it: a median lead below 0.3 mV or above 4 mV
     peak to peak gives IMPLAUSIBLE_AMPLITUDE, a heart rate outside its range IMPLAUSIBLE_HEART_RATE, limb leads that do
     not fit each other INCONSISTENT_LEADS, limb leads that do not fit V6 LEAD_REVERSAL_SUSPECTED, and leads that seem to
     stand under each other's names LEAD_ORDER_IMPLAUSIBLE. WIDE_QRS, IRREGULAR_RHYTHM and PACED_SUSPECTED say what the

@@ -68,7 +68,7 @@ class Graded:
 
 
 def grade(record: EcgRecord) -> Grade:
-    """The grade that :func:`ecg_ka.quality.assess` gives a record, at less than half the cost: nothing else is sought."""
+    """The grade that :func:`ecg_ka.quality.assess` gives a record, for less than half the cost: no more is sought."""
     return graded(record, ()).grade
 
 

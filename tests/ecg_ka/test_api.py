@@ -10,7 +10,6 @@ from pathlib import Path
 
 import ecg_ka
 from ecg_ka import errors
-from ecg_ka.flags import Flag
 
 
 def test_all_names_are_the_public_ones() -> None:

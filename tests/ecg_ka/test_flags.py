@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -30,8 +31,7 @@ def flagged() -> Estimate:
 
 def plain(text: str) -> str:
     """Without markup, entities and line breaks."""
-    text = re.sub(r"<[^>]*>", " ", text).replace("&gt;", ">").replace("&amp;", "&")
-    return " ".join(text.split())
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", text)).split())
 
 
 @pytest.mark.parametrize("flag", Flag)
