@@ -66,8 +66,8 @@ def test_the_age_that_the_caller_knows_withholds_the_value_of_a_child_in_every_c
     for command, name in (["plot"], "page.svg"), (["export", "--to", "json"], "answer.json"):
         ecg_ka(*command, file, "--age", "9", "-o", tmp_path / name)
         text = re.sub(r"<[^>]*>|\s+", " ", (tmp_path / name).read_text())
-        assert "the patient is 9 years old by the caller" in " ".join(text.split())
-    assert "0<=x<=120" in ecg_ka("estimate", file, "--age", "121", code=2)
+        assert "he patient is 9 years old by the caller" in " ".join(text.split())
+    assert "less than or equal to 120" in ecg_ka("estimate", file, "--age", "121", code=2)
 
 
 def test_json_is_json_only_with_one_answer_a_file_refusals_included(file: Path, tmp_path: Path) -> None:
