@@ -3,7 +3,7 @@
     bundle.json             every setting, the provenance, and the SHA-256 of each other file
     model.onnx              the network as it is served
     weights.safetensors     the same network for training; of several members, each name starts with the member's number
-    calibration.safetensors sorted conformal scores by predicted region, true region and true band, severe bands too,
+    calibration.safetensors sorted conformal scores by group of estimates, true region and true band, severe bands too,
                             without identifiers or order
     novelty.safetensors     mean and covariance of the training ECGs' embeddings and inputs, sorted novelty scores
     metrics.json            what the evaluation measured
@@ -35,7 +35,7 @@ from ecg_ka.uncertainty import (
     VarianceComponents,
 )
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 SHIPPED = Path(__file__).parent / "bundles" / "demo"
 
 _MANIFEST = "bundle.json"

@@ -28,7 +28,7 @@ from ecg_ka.estimate import (
     Region,
     SevereBand,
 )
-from ecg_ka.findings import novelty_finding, recording_findings
+from ecg_ka.findings import OLDEST_YEARS, age_notes, novelty_finding, recording_findings
 from ecg_ka.flags import Flag
 from ecg_ka.preprocess import ModelInput, SignalSpec, to_model_input
 from ecg_ka.quality import SignalQuality, assess, cleanest_window
@@ -101,21 +101,30 @@ class Estimator:
         """
         return cls(load_bundle(Path(folder)), threads=threads)
 
-    def estimate(self, record: EcgRecord, *, level: float = 0.9, personal: PatientOffset | None = None) -> Estimate:
+    def estimate(
+        self,
+        record: EcgRecord,
+        *,
+        level: float = 0.9,
+        personal: PatientOffset | None = None,
+        age_years: float | None = None,
+    ) -> Estimate:
         """The estimate for one record, with an interval of the given level (0.5 to 0.99); ``personal`` is what
-        :meth:`personalize` found in earlier ECGs of the same patient.
+        :meth:`personalize` found in earlier ECGs of the same patient, ``age_years`` what the caller knows beside the
+        file: under 18 by either withholds the value.
 
         Raises:
             UnusableRecord: leads, length or activity do not suffice.
-            ValueError: a level outside the range.
+            ValueError: a level, or an age, outside the range.
         """
         if not 0.5 <= level <= 0.99:
             raise ValueError(f"level {level}; expected 0.5 to 0.99, such as 0.9")
+        _refuse_no_age(age_years)
         started = time.perf_counter()
         window, start_s = choose_window(record, self.bundle.signal)
         quality = assess(window)
         model_input = to_model_input(window, self.bundle.signal)
-        findings = recording_findings(record, quality, self.bundle.signal)
+        findings = recording_findings(record, quality, self.bundle.signal, age_years)
         reasons, value, novelty = self.bundle.policy.reasons(findings), _Value(), None
         if not reasons:
             outputs = self.outputs(model_input)
@@ -143,7 +152,7 @@ class Estimator:
             abstain_reasons=reasons,
             quality=_summary(window, quality),
             novelty=novelty,
-            ecg=_provenance(record, start_s, quality.notes),
+            ecg=_provenance(record, start_s, quality.notes + age_notes(record.source.age_years, age_years)),
             model=self.bundle.identity(),
             timing_ms=1000 * (time.perf_counter() - started),
         )
@@ -187,15 +196,17 @@ class Estimator:
             ) from error
         return self.infer(to_model_input(window, self.bundle.signal))[0]
 
-    def usable_window(self, record: EcgRecord) -> Window:
-        """What of a record an estimate is made from.
+    def usable_window(self, record: EcgRecord, age_years: float | None = None) -> Window:
+        """What of a record an estimate is made from; ``age_years`` as in :meth:`estimate`.
 
         Raises:
             UnusableRecord: its signal, or the patient's age, withholds the estimate.
+            ValueError: an age outside the range.
         """
+        _refuse_no_age(age_years)
         window, start_s = choose_window(record, self.bundle.signal)
         quality = assess(window)
-        reasons = self.bundle.policy.reasons(recording_findings(record, quality, self.bundle.signal))
+        reasons = self.bundle.policy.reasons(recording_findings(record, quality, self.bundle.signal, age_years))
         if reasons:
             raise UnusableRecord(f"its estimate is withheld: {'; '.join(reasons)}")
         return Window(record=window, quality=quality, start_s=start_s)
@@ -271,16 +282,20 @@ class _Value:
     flags: frozenset[Flag] = frozenset()
 
 
+def _refuse_no_age(age_years: float | None) -> None:
+    if age_years is not None and not 0 <= age_years <= OLDEST_YEARS:
+        raise ValueError(f"age_years {age_years:g}; expected 0 to {OLDEST_YEARS:g}, or None where it is not known")
+
+
 def _region(bundle: Bundle, potassium: float, predictive: Predictive, interval: Interval) -> Region:
-    ends = bundle.regions.group([interval.lower, interval.upper])
-    reached = bundle.regions.names(np.arange(ends[0], ends[1] + 1))
-    groups = bundle.regions.group(predictive.values)
+    first, last = bundle.regions.group([interval.lower, interval.upper])
+    reached = bundle.regions.names(range(first, last + 1))
     return Region(
         name=bundle.regions.name(potassium),
         training_density=bundle.density.density(potassium),
         n_train_near=bundle.density.n_near(potassium),
         interval_reaches=tuple(name for name in ("many", "median", "few") if name in reached),
-        few_shot_share=float(np.isin(groups, (0, 4)).mean()),
+        few_shot_share=bundle.regions.few_shot_share(predictive.values),
     )
 
 
@@ -304,7 +319,7 @@ def _summary(window: EcgRecord, quality: SignalQuality) -> QualitySummary:
     )
 
 
-def _provenance(record: EcgRecord, window_start_s: float, quality_notes: tuple[str, ...]) -> EcgProvenance:
+def _provenance(record: EcgRecord, window_start_s: float, notes: tuple[str, ...]) -> EcgProvenance:
     source = record.source
     return EcgProvenance(
         sha256=source.sha256,
@@ -317,7 +332,7 @@ def _provenance(record: EcgRecord, window_start_s: float, quality_notes: tuple[s
         leads_derived=record.leads_derived,
         duration_s=record.duration_s,
         window_start_s=window_start_s,
-        notes=source.notes + quality_notes,
+        notes=source.notes + notes,
     )
 
 

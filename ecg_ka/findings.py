@@ -9,16 +9,22 @@ from ecg_ka.quality import Grade, SignalQuality
 from ecg_ka.record import EcgRecord
 
 ADULT_YEARS = 18.0
+OLDEST_YEARS = 120.0
+
+_SAME_AGE_YEARS = 1.0  # files round to whole years, and a caller may count to today
 
 _FEW_WRONG = 1  # of III, aVR, aVL and aVF: from two on I or II itself is in doubt, which the model reads
 
 
-def recording_findings(record: EcgRecord, quality: SignalQuality, spec: SignalSpec) -> tuple[Finding, ...]:
-    """Of the signal and of the patient's age; flags that need no reason are left to the stages that raise them."""
+def recording_findings(
+    record: EcgRecord, quality: SignalQuality, spec: SignalSpec, age_years: float | None
+) -> tuple[Finding, ...]:
+    """Of the signal and of the patient's age, by the file and by the caller (``age_years``); flags that need no reason
+    are left to the stages that raise them."""
     found = (
         *_leads(record, quality, spec),
         *_facts(quality),
-        *_age(record.source.age_years),
+        *_age(record.source.age_years, age_years),
     )
     return tuple(Finding(flag=flag, reason=reason) for flag, reason in found)
 
@@ -66,9 +72,25 @@ def _facts(quality: SignalQuality) -> list[tuple[Flag, str]]:
     return [(flag, reason) for flag, reason in reasons.items() if flag in quality.flags]
 
 
-def _age(age_years: float | None) -> list[tuple[Flag, str | None]]:
-    if age_years is None:
+def age_notes(of_file: float | None, of_caller: float | None) -> tuple[str, ...]:
+    """What to say where file and caller contradict each other about the patient's age."""
+    if not _contradictory(of_file, of_caller):
+        return ()
+    return (
+        f"the file says that the patient is {of_file:g} years old, the caller says {of_caller:g}: whose ECG is it?",
+    )
+
+
+def _contradictory(of_file: float | None, of_caller: float | None) -> bool:
+    return of_file is not None and of_caller is not None and abs(of_file - of_caller) > _SAME_AGE_YEARS
+
+
+def _age(of_file: float | None, of_caller: float | None) -> list[tuple[Flag, str | None]]:
+    """Under 18 by either is grave; an unknown age, or a contradiction, is a warning."""
+    known = {"the file": of_file, "the caller": of_caller}
+    minor = [f"{age:g} years old by {who}" for who, age in known.items() if age is not None and age < ADULT_YEARS]
+    if minor:
+        return [(Flag.AGE_OUT_OF_RANGE, f"the patient is {' and '.join(minor)}; the model is meant for adults")]
+    if _contradictory(of_file, of_caller) or (of_file is None and of_caller is None):
         return [(Flag.AGE_OUT_OF_RANGE, None)]
-    if age_years >= ADULT_YEARS:
-        return []
-    return [(Flag.AGE_OUT_OF_RANGE, f"the patient is {age_years:g} years old; the model is meant for adults")]
+    return []

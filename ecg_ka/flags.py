@@ -46,7 +46,7 @@ _SENTENCES: dict[Flag, str] = {
     Flag.WIDE_INTERVAL: "The interval is wider than for 95 % of the calibration ECGs.",
     Flag.ESTIMATE_BEYOND_CALIBRATED: "The estimate is more extreme than the calibrated distribution "
     "supports: it differs from its median by more than 0.5 mmol/L.",
-    Flag.AGE_OUT_OF_RANGE: "No age of 18 years or more is known; the model is meant for adults.",
+    Flag.AGE_OUT_OF_RANGE: "No age of 18 years or more is known for certain; the model is meant for adults.",
     Flag.LOW_QUALITY: "The signal quality is low in at least one lead of the recording, be it one that the model reads "
     "or another.",
     Flag.MISSING_LEADS: "At least one lead that the model uses is missing and was left blank.",

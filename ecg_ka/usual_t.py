@@ -219,4 +219,4 @@ def usual_t(lead: str, after_peak_s: NDArray[np.float64], rr_s: float) -> NDArra
     """
     heights = np.array(_THOUSANDTHS.get(lead, (0,))) / 1000
     times_s = FIRST_S + STEP_S * np.arange(len(heights))
-    return np.interp(after_peak_s / np.cbrt(rr_s), times_s, heights)
+    return np.asarray(np.interp(after_peak_s / np.cbrt(rr_s), times_s, heights))

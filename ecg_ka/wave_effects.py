@@ -16,17 +16,18 @@ LEAD_GROUPS = (("I",), ("II",), ("V1",), _CHEST, ("V6",), ("II", *_CHEST))
 is where a tall T is looked for: one lead alone moves the estimate little, since the others tell the same."""
 
 
-def explain(estimator: Estimator, record: EcgRecord) -> Explanation:
+def explain(estimator: Estimator, record: EcgRecord, *, age_years: float | None = None) -> Explanation:
     """The effect of P, QRS, ST and T(U) on the estimate of a record, in each lead group and in all leads at once.
 
-    Takes a few tenths of a second and neurokit2 (extra ``quality``).
+    Takes a few tenths of a second and neurokit2 (extra ``quality``); ``age_years`` as for an estimate.
 
     Raises:
         MissingDependency: neurokit2 is not installed.
         UnusableRecord: the estimate would be withheld, or the waves cannot be told apart.
+        ValueError: an age outside the range.
     """
     spec = estimator.bundle.signal
-    used = estimator.usable_window(record)
+    used = estimator.usable_window(record, age_years)
     whole = to_model_input(used.record, spec)
     spans = delineate(used.record, used.quality.r_peaks)
     probe = _Probe(estimator, used.record, whole, spans, estimator.infer(whole)[0])

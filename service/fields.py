@@ -33,7 +33,16 @@ class EcgFields(Facts):
     level: Annotated[float, Field(ge=0.5, le=0.99, description="probability that the interval is to hold")] = 0.9
 
 
-class PredictFields(EcgFields):
+class OneEcgFields(EcgFields):
+    """What may stand beside the ECG of one patient."""
+
+    age_years: Annotated[
+        float | None,
+        Field(ge=0, le=120, description="age of the patient, beside that of the file: under 18 by either, no value"),
+    ] = None
+
+
+class PredictFields(OneEcgFields):
     """What may stand beside the ECG of one estimate: also in which language the answer is wanted, and for whom."""
 
     output: Annotated[
@@ -58,7 +67,7 @@ class PredictFields(EcgFields):
     ] = None
 
 
-class ExplainFields(EcgFields):
+class ExplainFields(OneEcgFields):
     """What may stand beside an ECG whose estimate is to be explained."""
 
     output: Annotated[

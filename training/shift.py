@@ -18,7 +18,7 @@ from ecg_ka.bundle import SHIPPED, Bundle, load_bundle
 from ecg_ka.simulator import CohortSpec, Preset, Prior
 from ecg_ka.uncertainty import Calibration, Pairs
 from training.config import execute
-from training.coverage import agreement_table, by_draws, by_groups, curve_table
+from training.coverage import DRAWS, agreement_table, by_draws, by_groups, curve_table
 from training.outputs import Cart, outputs
 
 STRATA_MMOL_L = ((2.0, 3.2), (3.1, 3.6), (3.5, 4.7), (4.6, 5.4), (5.3, 8.5))
@@ -114,7 +114,7 @@ def _draws(bundle: Bundle, config: ShiftConfig) -> str:
     parts = [outputs(bundle, spec, Cart.USUAL, config.work).pairs for spec in specs]
     flat = Pairs.joined(parts)
     text = by_draws(flat, bundle.regions, config.draw_calibration, config.draw_test)
-    note = _DRAWS.format(n=len(flat.labels), calibration=config.draw_calibration, test=config.draw_test)
+    note = _DRAWS.format(draws=DRAWS, n=len(flat.labels), calibration=config.draw_calibration, test=config.draw_test)
     return f"\n## Draws by true region and band\n\n{note}\n\n{text}\n"
 
 
@@ -136,12 +136,12 @@ shipped. Nothing is promised here, and what fails shows it: more dangerous value
 waves that the filter of the cart distorts."""
 
 _LOCAL = """The same shifted ECGs, with the calibration rewritten from other patients of the same place, as
-`python -m training.calibrate` does; network and estimates stay as they are. A predicted region with fewer than 100 of
-the pairs borrows the scores of all, which shows in the last column."""
+`python -m training.calibrate` does; network and estimates stay as they are. A group of
+estimates with fewer than 100 of the pairs is joined to its neighbour, which shows in the last column."""
 
-_DRAWS = """{n:,} simulated ECGs of flat potassium. 50 times {calibration:,} of each true region or band calibrate and
-{test:,} others of it are tested: what is left is chance, and it follows the beta-binomial distribution. Intervals are
-counted as the set of values kept in their own region, of which the answer gives the hull."""
+_DRAWS = """{n:,} simulated ECGs of flat potassium. {draws:,} times {calibration:,} of each true region or band
+calibrate and {test:,} others of it are tested: what is left is chance, and it follows the beta-binomial distribution.
+Intervals are counted as the set of values kept in their own region, of which the answer gives the hull."""
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import typer
 from ecg_ka.bundle import SHIPPED, load_bundle
 from ecg_ka.cli.app import app
 from ecg_ka.cli.files import refuse_overwriting, write
-from ecg_ka.cli.options import AsJson, BundleFolder, File, Fs, Leads, Level, Units, facts_of
+from ecg_ka.cli.options import Age, AsJson, BundleFolder, File, Fs, Leads, Level, Units, facts_of
 from ecg_ka.errors import EcgError
 from ecg_ka.estimate import DISCLAIMER
 from ecg_ka.estimator import Estimator
@@ -66,19 +66,20 @@ def quality(
 
 
 @app.command()
-def plot(
+def plot(  # noqa: PLR0913 - one parameter an option
     file: File,
     output: Annotated[Path, typer.Option("--output", "-o", help="SVG file to write")],
     fs_hz: Fs = None,
     units: Units = None,
     leads: Leads = None,
+    age: Age = None,
     bundle: BundleFolder = SHIPPED,
 ) -> None:
     """Draw the clinical page (3 x 4 leads and a rhythm strip, 25 mm/s, 10 mm/mV) with the estimate on it."""
     if output.exists() and file.exists() and output.samefile(file):
         raise EcgError(f"{output} is the ECG itself; choose another file with --output")
     record = read(file, **facts_of(fs_hz, units, leads))
-    page = estimate_page(record, Estimator.load(bundle).estimate(record))
+    page = estimate_page(record, Estimator.load(bundle).estimate(record, age_years=age))
     write(output, page)
     print(f"wrote {output}")
 
@@ -90,6 +91,7 @@ def explain(  # noqa: PLR0913 - one parameter an option
     fs_hz: Fs = None,
     units: Units = None,
     leads: Leads = None,
+    age: Age = None,
     bundle: BundleFolder = SHIPPED,
     as_json: AsJson = False,
 ) -> None:
@@ -97,9 +99,9 @@ def explain(  # noqa: PLR0913 - one parameter an option
     if output is not None and output.exists() and file.exists() and output.samefile(file):
         raise EcgError(f"{output} is the ECG itself; choose another file with --output")
     record, estimator = read(file, **facts_of(fs_hz, units, leads)), Estimator.load(bundle)
-    found = explain_record(estimator, record)
+    found = explain_record(estimator, record, age_years=age)
     if output is not None:
-        write(output, estimate_page(record, estimator.estimate(record), found))
+        write(output, estimate_page(record, estimator.estimate(record, age_years=age), found))
     print(json.dumps(found.to_dict(), indent=1) if as_json else explanation_text(found))
 
 
@@ -135,6 +137,7 @@ def export(  # noqa: PLR0913 - one parameter an option
     fs_hz: Fs = None,
     units: Units = None,
     leads: Leads = None,
+    age: Age = None,
     level: Level = 0.9,
     bundle: BundleFolder = SHIPPED,
     subject: Annotated[str | None, typer.Option(help="for fhir and hl7v2: Patient/4711 or ASSIGNER|4711")] = None,
@@ -145,7 +148,7 @@ def export(  # noqa: PLR0913 - one parameter an option
     refuse_overwriting([output], file, force=force)
     record = read(file, **facts_of(fs_hz, units, leads))
     answered = Answered(
-        estimate=Estimator.load(bundle).estimate(record, level=level),
+        estimate=Estimator.load(bundle).estimate(record, level=level, age_years=age),
         record=record,
         source=file,
         issued=datetime.now().astimezone(),

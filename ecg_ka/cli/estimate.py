@@ -12,9 +12,9 @@ import typer
 from ecg_ka.bundle import SHIPPED
 from ecg_ka.cli import archive
 from ecg_ka.cli.app import REFUSED, app
-from ecg_ka.cli.options import AsJson, BundleFolder, Files, Fs, Leads, Level, Units, facts_of, records_of
+from ecg_ka.cli.options import Age, AsJson, BundleFolder, Files, Fs, Leads, Level, Units, facts_of, records_of
 from ecg_ka.errors import EcgError
-from ecg_ka.estimate import Estimate, PatientOffset, refusal_dict
+from ecg_ka.estimate import Estimate, refusal_dict
 from ecg_ka.estimator import Estimator
 from ecg_ka.exporters import estimates_text
 from ecg_ka.history import read_history
@@ -27,6 +27,7 @@ def estimate(  # noqa: PLR0913 - one parameter an option
     fs_hz: Fs = None,
     units: Units = None,
     leads: Leads = None,
+    age: Age = None,
     level: Level = 0.9,
     bundle: BundleFolder = SHIPPED,
     history: Annotated[
@@ -41,7 +42,7 @@ def estimate(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Estimate potassium for each file: a table, or with --json an array with one answer a file.
 
-    With --history all files are of one patient, whose own offset is taken off.
+    With --history or --age all files are of one patient; the history's own offset is taken off.
 
     With --out all ECGs below the folders go into a table, one row each, by several processes; what was refused is in
     its .rejects.csv with the reason. A run that was stopped or killed goes on when called again.
@@ -50,25 +51,24 @@ def estimate(  # noqa: PLR0913 - one parameter an option
     """
     facts = facts_of(fs_hz, units, leads)
     if out is not None:
-        if history is not None or as_json:
-            raise typer.BadParameter("a table has no place for it", param_hint="--history, --json with --out")
+        if history is not None or age is not None or as_json:
+            raise typer.BadParameter("a table has no place for it", param_hint="--history, --age, --json with --out")
         archive.to_table(archive.job_of(map(str, files), bundle, level, facts), out, workers, ordered, force)
         return
     paths = records_of(files)
     estimator = Estimator.load(bundle)
     personal = None if history is None else estimator.personalize(read_history(history, facts))
+    options = {"level": level, "personal": personal, "age_years": age}
     with typer.progressbar(paths, label="estimating", file=sys.stderr, hidden=len(paths) < 10) as bar:
-        answers = [(_printable(path), _answer(estimator, path, facts, level, personal)) for path in bar]
+        answers = [(_printable(path), _answer(estimator, path, facts, options)) for path in bar]
     print(json.dumps([_plain(*a) for a in answers], indent=1) if as_json else estimates_text(answers))
     if any(isinstance(answer, EcgError) for _, answer in answers):
         raise typer.Exit(REFUSED)
 
 
-def _answer(
-    estimator: Estimator, path: Path, facts: dict[str, Any], level: float, personal: PatientOffset | None
-) -> Estimate | EcgError:
+def _answer(estimator: Estimator, path: Path, facts: dict[str, Any], options: dict[str, Any]) -> Estimate | EcgError:
     try:
-        return estimator.estimate(read(path, **facts), level=level, personal=personal)
+        return estimator.estimate(read(path, **facts), **options)
     except EcgError as error:
         return error
 

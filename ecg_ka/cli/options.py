@@ -20,6 +20,10 @@ File = Annotated[Path, typer.Argument(help="one ECG: a file, or a folder that ho
 Fs = Annotated[float | None, typer.Option("--fs-hz", help="sampling rate, for files that do not state it (npy, CSV)")]
 Units = Annotated[str | None, typer.Option(help="mV, uV or V, for files that do not state their unit")]
 Leads = Annotated[str | None, typer.Option(help="lead names in file order, comma-separated, for files without names")]
+Age = Annotated[
+    float | None,
+    typer.Option("--age", help="age in years, beside that of the file; under 18 by either: no value", min=0, max=120),
+]
 BundleFolder = Annotated[Path, typer.Option("--bundle", help="model bundle; the default is the shipped demonstration")]
 Level = Annotated[float, typer.Option(help="level of the interval, 0.5 to 0.99", min=0.5, max=0.99)]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON only")]

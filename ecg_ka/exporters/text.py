@@ -68,8 +68,8 @@ def explanation_text(found: Explanation) -> str:
     groups = list(dict.fromkeys(effect.leads for effect in found.effects))
     changes = {(effect.wave, effect.leads): effect.change_mmol_l for effect in found.effects}
     lines = [
-        f"K {found.potassium_mmol_l:.2f} mmol/L. Change of the estimate, in mmol/L, when P, QRS or ST is replaced by the "
-        "record's own baseline, or T by a usual T (below zero: the wave raises the estimate; -: no such wave):",
+        f"K {found.potassium_mmol_l:.2f} mmol/L. Change of the estimate, in mmol/L, when P, QRS or ST is replaced by "
+        "the record's own baseline, or T by a usual T (below zero: the wave raises the estimate; -: no such wave):",
         "",
         "leads".ljust(_LEADS_WIDTH) + "".join(f"{wave:>8}" for wave in Wave),
     ]

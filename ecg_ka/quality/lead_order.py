@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_ka.quality.averaged_beat import AveragedBeat
+from ecg_ka.quality.beats import block_means
 from ecg_ka.record import DERIVED_FROM_I_II, INDEPENDENT_LEADS
 
 _WAVES_S = ((-0.072, 0.080), (0.144, 0.40))  # QRS, and ST with T
@@ -92,8 +93,7 @@ def limb_lead_note(names: tuple[str, ...], signal_mv: NDArray[np.float32]) -> st
 def _products(leads: NDArray[np.float32], beat: AveragedBeat) -> Matrices:
     """(2, 8, 8) of QRS and ST-T."""
     level = leads[:, beat.samples(-0.080, -0.048)].mean(axis=1, keepdims=True)
-    m = leads.shape[1] // _COARSE * _COARSE
-    coarse = (leads - level)[:, :m].reshape(len(leads), -1, _COARSE).mean(axis=2).astype(np.float64)
+    coarse = block_means(leads - level, _COARSE).astype(np.float64)
     found = []
     for span in _WAVES_S:
         window = beat.samples(*span)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ecg_ka.estimate import Band, SevereBand
 from ecg_ka.uncertainty.alarms import OperatingPoints
-from ecg_ka.uncertainty.conformal import ConformalDistribution
+from ecg_ka.uncertainty.conformal import N_GROUPS, ConformalDistribution
 from ecg_ka.uncertainty.label_conditional import LabelConditional
 from ecg_ka.uncertainty.regions import Regions
 from ecg_ka.uncertainty.scores import Pairs, Scores
@@ -48,7 +48,7 @@ class Calibration:
         expected = {f"{_TRUE}{g}" for g in range(5)} | {f"{_BAND}{b}" for b in Band}
         expected |= {f"{_SEVERE}{b}" for b in SevereBand}
         expected |= {f"{_PREDICTED}all", _REACH, _REACH_LABEL}
-        found = set(arrays) - {f"{_PREDICTED}{g}" for g in range(5)}
+        found = set(arrays) - {f"{_PREDICTED}{g}" for g in range(N_GROUPS)}
         if found != expected:
             raise ValueError(f"missing {sorted(expected - found)}, unknown {sorted(found - expected)}")
         predicted = {k.removeprefix(_PREDICTED): v for k, v in arrays.items() if k.startswith(_PREDICTED)}

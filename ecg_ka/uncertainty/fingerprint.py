@@ -42,10 +42,10 @@ def fingerprint(signal_mv: NDArray[np.float32], fs_hz: float) -> Fingerprint:
     signal = signal_mv[:, : _length(signal_mv)]
     slopes = signal[:, 2:] - signal[:, :-2]
     products = (slopes @ slopes.T).astype(np.float64) / max(1, slopes.shape[1])
-    size = np.sqrt(np.diag(products)) + _FLOOR_MV
+    squares = products.diagonal()
+    size, live = np.sqrt(squares) + _FLOOR_MV, squares > 0
     pairs = _pairs(len(signal))
-    correlations = np.arctanh(_SHRINK * (products / np.outer(size, size))[pairs])
-    live = np.abs(signal).max(axis=1) > 0
+    correlations = np.arctanh(_SHRINK * (products[pairs] / (size[pairs[0]] * size[pairs[1]])))
     timing = np.concatenate([_timing(signal, fs_hz), _activity(slopes, fs_hz)])
     return Fingerprint(
         np.concatenate([np.log(size), correlations, timing]),
@@ -92,10 +92,9 @@ def _activity(slopes: NDArray[np.float32], fs_hz: float) -> Numbers:
     total = np.abs(slopes[:, : n * block]).sum(axis=0)
     size = np.zeros(_LONGEST_LAG + 1)
     if n > _LONGEST_LAG:
-        activity = np.sqrt(total.reshape(n, block).mean(axis=1))
-        long = fft.next_fast_len(n + _LONGEST_LAG + 1, real=True)
-        padded = fft.rfft(activity - activity.mean(), long)
-        size = fft.irfft(np.square(np.abs(padded)), long)[: _LONGEST_LAG + 1].astype(np.float64)
+        activity = np.sqrt(total.reshape(n, block) @ np.full(block, 1 / block))
+        activity -= activity.mean()
+        size = np.correlate(np.concatenate([activity, np.zeros(_LONGEST_LAG)]), activity)
     likeness = size / max(float(size[0]), 1e-9)
     lag = _SHORTEST_LAG + int(np.argmax(likeness[_SHORTEST_LAG:]))
     return np.concatenate([[np.log(lag), likeness[lag]], likeness[1 : _NEAR_LAGS + 1]])

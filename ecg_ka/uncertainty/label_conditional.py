@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ecg_ka.estimate import BANDS_ALPHA, Band, Interval, SevereBand
-from ecg_ka.uncertainty.conformal import LIMITS_MMOL_L
+from ecg_ka.uncertainty.conformal import LIMITS_MMOL_L, within_limits
 from ecg_ka.uncertainty.regions import Regions
 from ecg_ka.uncertainty.scores import HIGH_MMOL_L, LOW_MMOL_L, ROUNDING, Pairs, Scores, ascending, quantile, share_below
 
@@ -29,28 +29,34 @@ def band_index(potassium_mmol_l: ArrayLike) -> NDArray[np.int64]:
 def band_distances(estimates: ArrayLike, spreads: ArrayLike) -> NDArray[np.float64]:
     """How far estimates (...) lie outside of each band, in spreads, 0 inside of it: (..., 3) in the order of
     :class:`Band`."""
+    return _outside(estimates, spreads, *_BAND_ENDS_MMOL_L)
+
+
+def _outside(
+    estimates: ArrayLike, spreads: ArrayLike, lower: NDArray[np.float64], upper: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """How far estimates (...) lie outside of bands with these ends (b,), in spreads: (..., b)."""
     e, spread = np.asarray(estimates, dtype=np.float64), np.asarray(spreads, dtype=np.float64)
-    outside = [e - LOW_MMOL_L, np.maximum(LOW_MMOL_L - e, e - HIGH_MMOL_L), HIGH_MMOL_L - e]
-    return np.asarray(np.maximum(np.stack(outside, axis=-1), 0.0) / spread[..., None])
+    e = e[..., None]
+    return np.asarray(np.maximum(np.maximum(lower - e, e - upper), 0.0) / spread[..., None])
 
 
-_BELOW_MMOL_L = {SevereBand.BELOW_3_0: 3.0}
-_FROM_MMOL_L = {SevereBand.FROM_6_0: 6.0, SevereBand.FROM_6_5: 6.5}
+_BAND_ENDS_MMOL_L = np.array([-np.inf, LOW_MMOL_L, HIGH_MMOL_L]), np.array([LOW_MMOL_L, HIGH_MMOL_L, np.inf])
+_SEVERE_ENDS_MMOL_L = np.array([-np.inf, 6.0, 6.5]), np.array([3.0, np.inf, np.inf])
+"""Lower and upper ends in the order of :class:`Band` and :class:`SevereBand`."""
 
 
 def in_severe(potassium_mmol_l: ArrayLike) -> NDArray[np.bool_]:
     """Whether values (...) lie in each severe band: (..., 3) in the order of :class:`SevereBand`."""
-    k = np.asarray(potassium_mmol_l, dtype=np.float64) + ROUNDING
-    inside = [k < edge for edge in _BELOW_MMOL_L.values()] + [k >= edge for edge in _FROM_MMOL_L.values()]
-    return np.stack(inside, axis=-1)
+    k = np.asarray(potassium_mmol_l, dtype=np.float64)[..., None] + ROUNDING
+    lower, upper = _SEVERE_ENDS_MMOL_L
+    return np.asarray((k >= lower) & (k < upper))
 
 
 def severe_distances(estimates: ArrayLike, spreads: ArrayLike) -> NDArray[np.float64]:
     """How far estimates (...) lie outside of each severe band, in spreads, 0 inside of it: (..., 3) in the order of
     :class:`SevereBand`."""
-    e, spread = np.asarray(estimates, dtype=np.float64), np.asarray(spreads, dtype=np.float64)
-    outside = [e - edge for edge in _BELOW_MMOL_L.values()] + [edge - e for edge in _FROM_MMOL_L.values()]
-    return np.asarray(np.maximum(np.stack(outside, axis=-1), 0.0) / spread[..., None])
+    return _outside(estimates, spreads, *_SEVERE_ENDS_MMOL_L)
 
 
 def least_calibration(alpha: float = BANDS_ALPHA) -> int:
@@ -105,7 +111,7 @@ class LabelConditional:
     def interval(self, estimate: float, level: float) -> Interval:
         """The hull of all values that lie within the quantile of their own true region from the estimate; it holds the
         label with probability at least ``level`` in each true region. The estimate is always in it."""
-        k = float(np.clip(estimate, *LIMITS_MMOL_L))
+        k = within_limits(estimate)
         radii = [quantile(errors, level) for errors in self.errors]
         edges = (LIMITS_MMOL_L[0], *self.regions.edges, LIMITS_MMOL_L[1])
         parts = [(max(edges[g], k - radii[g]), min(edges[g + 1], k + radii[g])) for g in range(5)]

@@ -41,6 +41,12 @@ class Regions:
         above = (k > self.many_high + ROUNDING).astype(np.int64) + (k > self.few_high + ROUNDING)
         return np.asarray(at_least + above)
 
+    def few_shot_share(self, ascending_mmol_l: NDArray[np.float64]) -> float:
+        """Share of ascending values (n,) that lie in the few-shot regions."""
+        ends = self.few_low - ROUNDING, self.few_high + ROUNDING
+        below, not_above = np.searchsorted(ascending_mmol_l, ends)
+        return 1 - int(not_above - below) / len(ascending_mmol_l)
+
     def names(self, groups: ArrayLike) -> list[str]:
         """Region names of the groups that :meth:`group` gives."""
         return [("few", "median", "many", "median", "few")[g] for g in np.atleast_1d(groups)]

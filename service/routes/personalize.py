@@ -40,7 +40,7 @@ def personalize(
     fields = upload.fields
     record = ecg_ka.read(upload.source, fs_hz=fields.fs_hz, units=fields.units, leads=fields.lead_names)
     personal = estimator.personalize(sent.pairs(record, request.state["settings"]))
-    estimate = estimator.estimate(record, level=fields.level, personal=personal)
+    estimate = estimator.estimate(record, level=fields.level, personal=personal, age_years=fields.age_years)
     answer = answer_of(request, upload, record, estimate)
     keeper.note("estimate.personalize", estimate)
     return answer

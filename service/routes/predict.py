@@ -36,7 +36,7 @@ def predict(
     """
     fields = upload.fields
     record = ecg_ka.read(upload.source, fs_hz=fields.fs_hz, units=fields.units, leads=fields.lead_names)
-    estimate = estimator.estimate(record, level=fields.level)
+    estimate = estimator.estimate(record, level=fields.level, age_years=fields.age_years)
     answer = answer_of(request, upload, record, estimate)
     keeper.keep(upload, record, estimate)  # what could not be written in that language is not kept
     return answer

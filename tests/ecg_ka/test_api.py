@@ -10,7 +10,6 @@ from pathlib import Path
 
 import ecg_ka
 from ecg_ka import errors
-from ecg_ka.flags import Flag
 
 
 def test_all_names_are_the_public_ones() -> None:
@@ -78,9 +77,3 @@ def test_every_error_has_its_own_title_and_stands_in_the_drawn_tree() -> None:
     found = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, errors.EcgError)]
     assert len({error.title for error in found}) == len(found)
     assert all(error.__name__ in (errors.__doc__ or "") for error in found)
-
-
-def test_every_flag_has_one_sentence() -> None:
-    for flag in Flag:
-        assert flag.sentence.endswith(".")
-        assert len(flag.sentence) < 200

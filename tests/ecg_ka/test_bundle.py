@@ -73,8 +73,8 @@ def test_a_changed_or_absent_file_is_refused_by_name(copy: Path, name: str) -> N
 @pytest.mark.parametrize(
     "changes",
     [
-        {"format_version": 2},
-        {"format_version": "3"},
+        {"format_version": 3},
+        {"format_version": "4"},
         {"personal": {"intercept": 1.0}},
         {"personal": {"intercept": 1.0, "slope": 0.7, "between": -0.2, "within": 0.1, "n_patients": 200}},
         {"members": 0},
@@ -110,8 +110,8 @@ def test_no_bundle_at_all(tmp_path: Path) -> None:
 
 
 def test_a_bundle_of_the_format_before_says_what_to_do(copy: Path) -> None:
-    edit(copy, format_version=2)
-    with pytest.raises(BundleError, match=r"format version 2; expected 3\. Export its run again"):
+    edit(copy, format_version=3)
+    with pytest.raises(BundleError, match=r"format version 3; expected 4\. Export its run again"):
         load_bundle(copy)
 
 

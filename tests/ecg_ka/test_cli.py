@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -53,6 +54,20 @@ def test_the_table_shows_number_interval_flags_and_notice(file: Path) -> None:
         assert out.count(sentence) == 1
     assert "DEMO_MODEL" in out
     assert "Research use only, not a medical device" in out
+
+
+def test_the_age_that_the_caller_knows_withholds_the_value_of_a_child_in_every_command(
+    file: Path, tmp_path: Path
+) -> None:
+    reason = "the patient is 9 years old by the caller; the model is meant for adults"
+    assert reason in ecg_ka("estimate", file, "--age", "9")
+    assert "AGE_OUT_OF_RANGE" not in ecg_ka("estimate", file, "--age", "64")
+    assert reason in ecg_ka("explain", file, "--age", "9", code=2)
+    for command, name in (["plot"], "page.svg"), (["export", "--to", "json"], "answer.json"):
+        ecg_ka(*command, file, "--age", "9", "-o", tmp_path / name)
+        text = re.sub(r"<[^>]*>|\s+", " ", (tmp_path / name).read_text())
+        assert "he patient is 9 years old by the caller" in " ".join(text.split())
+    assert "less than or equal to 120" in ecg_ka("estimate", file, "--age", "121", code=2)
 
 
 def test_json_is_json_only_with_one_answer_a_file_refusals_included(file: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from ecg_ka import (
     Flag,
     SignalSpec,
     UnusableRecord,
+    explain,
     prepare,
     read,
 )
@@ -162,6 +163,45 @@ def test_noise_implausible_gain_and_childhood_withhold_every_value(estimator: Es
         withheld = (answer.potassium_mmol_l, answer.median_mmol_l, answer.interval, answer.probabilities, answer.region)
         assert withheld == (None,) * 5
         assert (answer.interval_label_conditional, answer.category, answer.bands) == (None,) * 3
+
+
+@pytest.mark.parametrize(
+    ("of_file", "of_caller", "raised", "reasons"),
+    [
+        (None, None, True, ()),
+        (64.0, None, False, ()),
+        (None, 18.0, False, ()),
+        (64.0, 64.9, False, ()),
+        (64.0, 46.0, True, ()),
+        (7.0, None, True, ("the patient is 7 years old by the file; the model is meant for adults",)),
+        (64.0, 17.9, True, ("the patient is 17.9 years old by the caller; the model is meant for adults",)),
+        (7.0, 64.0, True, ("the patient is 7 years old by the file; the model is meant for adults",)),
+        (
+            7.0,
+            8.0,
+            True,
+            ("the patient is 7 years old by the file and 8 years old by the caller; the model is meant for adults",),
+        ),
+    ],
+)
+def test_under_18_by_file_or_caller_is_withheld_and_a_contradiction_is_told(
+    estimator: Estimator, of_file: float | None, of_caller: float | None, raised: bool, reasons: tuple[str, ...]
+) -> None:
+    record = replace(ecg(2), source=replace(ecg(2).source, age_years=of_file))
+    answer = estimator.estimate(record, age_years=of_caller)
+    assert (Flag.AGE_OUT_OF_RANGE in answer.flags) == raised
+    assert answer.abstain_reasons == reasons
+    assert (answer.potassium_mmol_l is None) == bool(reasons)
+    told = any("whose ECG is it" in note for note in answer.ecg.notes)
+    assert told == (None not in (of_file, of_caller) and abs((of_file or 0) - (of_caller or 0)) > 1)
+
+
+@pytest.mark.parametrize("age_years", [-1.0, 121.0, float("nan")])
+def test_an_age_that_is_none_is_refused(estimator: Estimator, age_years: float) -> None:
+    with pytest.raises(ValueError, match="expected 0 to 120"):
+        estimator.estimate(ecg(2), age_years=age_years)
+    with pytest.raises(ValueError, match="expected 0 to 120"):
+        explain(estimator, ecg(2), age_years=age_years)
 
 
 def test_a_limb_lead_without_a_heartbeat_withholds_the_value(estimator: Estimator) -> None:

@@ -131,7 +131,36 @@ def test_each_predicted_region_has_its_own_scores() -> None:
     made = ConformalDistribution.fit(Pairs(estimates, np.full(2500, 0.3), labels), REGIONS)
     assert made.predict(6.2, 0.3).median() == pytest.approx(5.4, abs=0.05)
     assert made.predict(4.1, 0.3).median() == pytest.approx(4.1, abs=0.05)
-    assert made.predict(2.0, 0.3).median() == pytest.approx(2.0, abs=0.1)  # no scores there: those of all
+    assert made.predict(2.0, 0.3).median() == pytest.approx(2.0, abs=0.05)  # no scores there: those of the middle
+    assert made.predict(7.0, 0.3).median() == pytest.approx(6.2, abs=0.05)  # none there either: those from 6.0 on
+
+
+def test_among_answers_above_a_threshold_the_mean_probability_is_the_share_also_where_stretch_differs() -> None:
+    """The higher the estimate, the less of it is stretch: labels lie at 4.6 + half of the way up to 6.0, at the
+    estimate above. With one pool of scores for all high estimates the probabilities would miss by 0.1 and more."""
+    rng = np.random.default_rng(6)
+    estimates = np.concatenate([rng.normal(4.1, 0.3, 4000), 5.3 + rng.exponential(0.5, 4000)])
+    shrunk = np.where(estimates < 5.0, estimates, np.where(estimates < 6.0, 4.6 + (estimates - 4.6) / 2, estimates))
+    pairs = Pairs(estimates, np.full(8000, 0.4), shrunk + rng.normal(0, 0.4, 8000))
+    calibrates = np.arange(8000) % 2 == 0
+    made = ConformalDistribution.fit(pairs.where(calibrates), REGIONS)
+    test = pairs.where(~calibrates)
+    for threshold in (5.5, 6.0, 6.5):
+        high = test.estimates >= threshold
+        p = [made.predict(e, 0.4).p_at_least(threshold) for e in test.estimates[high]]
+        assert np.mean(p) == pytest.approx((test.labels[high] >= threshold).mean(), abs=0.05), threshold
+
+
+@pytest.mark.parametrize("n_high", [5, 99, 150, 400])
+def test_a_small_group_of_estimates_joins_its_neighbour_and_no_score_is_lost(n_high: int) -> None:
+    rng = np.random.default_rng(8)
+    estimates = np.concatenate([rng.uniform(3.2, 5.3, 900), rng.uniform(6.5, 8.0, n_high)])
+    made = ConformalDistribution.fit(Pairs(estimates, np.ones(len(estimates)), estimates), REGIONS)
+    kept = {name: len(scores) for name, scores in made.scores.items() if name != "all"}
+    assert sum(kept.values()) == made.n
+    assert min(kept.values()) >= 100
+    n_used = len(made.predict(7.0, 1.0).values)
+    assert n_used == n_high if n_high >= 100 else n_used > n_high
 
 
 @given(st.lists(st.floats(2, 9), min_size=1, max_size=60))

@@ -8,6 +8,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 
 import ecg_ka
+from service.schemas import EstimateOut
 
 
 def plain(answer: dict[str, Any]) -> dict[str, Any]:
@@ -52,6 +54,30 @@ def test_what_the_caller_knows_travels_to_the_library(
     assert answer.status_code == 200
     assert plain(answer.json()) == plain(estimator.estimate(record, level=0.8).to_dict())
     assert answer.json()["interval"]["level"] == 0.8
+
+
+def test_every_flag_goes_out_with_its_sentence(estimator: ecg_ka.Estimator, json_bytes: bytes) -> None:
+    answer = replace(estimator.estimate(ecg_ka.read(json_bytes)), flags=tuple(ecg_ka.Flag)).to_dict()
+    told = EstimateOut.model_validate(answer).model_dump(mode="json")["flags"]
+    assert told == [{"name": str(flag), "sentence": flag.sentence} for flag in ecg_ka.Flag]
+
+
+@pytest.mark.parametrize("age_years", [9.0, 46.0, 64.0])
+def test_the_age_that_the_caller_knows_travels_to_the_library(
+    server: Any, estimator: ecg_ka.Estimator, json_bytes: bytes, age_years: float
+) -> None:
+    ecg = json.dumps(json.loads(json_bytes) | {"age_years": 64}).encode()
+    answer = server.client.post("/v1/predict", files=as_upload(ecg), data={"age_years": f"{age_years:g}"})
+    assert plain(answer.json()) == plain(estimator.estimate(ecg_ka.read(ecg), age_years=age_years).to_dict())
+    assert (answer.json()["potassium_mmol_l"] is None) == (age_years < 18)
+    assert any("whose ECG is it" in note for note in answer.json()["ecg"]["notes"]) == (age_years != 64)
+
+
+@pytest.mark.parametrize("age_years", ["-1", "121", "nan", "old"])
+def test_an_age_that_is_none_is_refused(server: Any, json_bytes: bytes, age_years: str) -> None:
+    answer = server.client.post("/v1/predict", files=as_upload(json_bytes), data={"age_years": age_years})
+    assert answer.status_code == 422
+    assert "age_years" in answer.json()["detail"]
 
 
 def test_header_and_signal_file_answer_as_their_zip(
