@@ -20,7 +20,6 @@ from safetensors.torch import load
 from ecg_ka.bundle import Bundle, Provenance, load_bundle, save_bundle
 from ecg_ka.losses import LabelDistribution
 from ecg_ka.network import NetworkConfig, PotassiumNet
-from ecg_ka.references import write_references
 from ecg_ka.uncertainty import Calibration, ConformalDistribution, Pairs, VarianceComponents
 from ecg_ka.uncertainty.label_conditional import least_calibration
 from training.answers import answers_for
@@ -30,6 +29,7 @@ from training.config import execute
 from training.ensemble import joined
 from training.guarantees import guarantees
 from training.novelty import seen
+from training.references import write_where_possible
 from training.train import predict
 
 WIDE_SHARE = 0.95  # of the calibration ECGs have a narrower interval than one that is called wide
@@ -107,7 +107,7 @@ def calibrate(config: CalibrateConfig) -> Bundle:
         ),
         config.out,
     )
-    write_references(config.out)
+    write_where_possible(config.out)
     saved = load_bundle(config.out)
     (config.out / "MODEL_CARD.md").write_text(model_card(saved))
     return saved

@@ -20,7 +20,6 @@ from ecg_ka.losses import LabelDistribution
 from ecg_ka.network import NetworkConfig, PotassiumNet, n_parameters
 from ecg_ka.policy import Policy
 from ecg_ka.preprocess import SignalSpec
-from ecg_ka.references import write_references
 from ecg_ka.uncertainty import Calibration, LabelDensity, Regions, VarianceComponents
 from training.calibrate import Of, licences_of, variance_components, wide_interval
 from training.card import model_card
@@ -29,6 +28,7 @@ from training.config import execute
 from training.ensemble import Ensemble, ServedEnsemble, joined
 from training.evaluate import evaluate, predict_split
 from training.novelty import fit_novelty
+from training.references import write_where_possible
 from training.train import load_weights
 
 
@@ -89,7 +89,7 @@ def export(config: ExportConfig) -> Bundle:
         metrics=metrics,
     )
     save_bundle(bundle, config.out)
-    write_references(config.out)
+    write_where_possible(config.out)
     saved = load_bundle(config.out)
     (config.out / "MODEL_CARD.md").write_text(model_card(saved))
     return saved

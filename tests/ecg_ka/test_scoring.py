@@ -220,7 +220,7 @@ def ecg_ka(*arguments: str | Path, code: int = 0) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
-    return done.stdout + done.stderr
+    return " ".join((done.stdout + done.stderr).replace("│", " ").split())  # as wide as it may be
 
 
 def test_the_command_tells_what_became_of_the_ecgs_and_keeps_a_table_that_is_there(
