@@ -44,12 +44,6 @@ class Server:
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
 
-@pytest.fixture(autouse=True)
-def _only_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the tests are told in the style of a setting is none to the service."""
-    monkeypatch.delenv("ECG_KA_REQUIRE", raising=False)
-
-
 @pytest.fixture(scope="session")
 def bundle_folder() -> Path:
     """The shipped bundle, or the one that the environment names."""
@@ -123,7 +117,7 @@ def environment(folder: Path, **settings: object) -> dict[str, str]:
     """The variables of a process with these settings; nothing of the machine's own."""
     chosen = {f"ECG_KA_{name.upper()}": str(value) for name, value in settings.items()}
     (folder / "home").mkdir(exist_ok=True)
-    left_out = ("CI", "ORT_", "XDG_", "ECG_KA_REQUIRE")
+    left_out = ("CI", "ORT_", "XDG_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
     return {**inherited, "HOME": str(folder / "home"), **chosen}
 
