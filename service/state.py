@@ -14,6 +14,7 @@ from service.errors import NotReady, Overloaded, StorageOff
 from service.models import Models
 from service.monitoring.meter import Meter
 from service.settings import Settings
+from service.storage.groups import Groups
 from service.storage.store import OFF, Store
 
 
@@ -44,7 +45,7 @@ class Gate:
 
 
 class State(TypedDict):
-    """What the lifespan hands to every request; ``store`` is None when nothing is kept.
+    """What the lifespan hands to every request; ``store`` and ``groups`` are None when nothing is kept.
 
     A body passes the gate ``uploads`` (that of a batch ``batches``) while it arrives and ``estimates`` once it is
     there: a slow sender keeps nobody from an estimate.
@@ -56,6 +57,7 @@ class State(TypedDict):
     estimates: Gate
     batches: Gate
     store: Store | None
+    groups: Groups | None
     guard: Guard
     meter: Meter
 
