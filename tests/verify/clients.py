@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import socket
 import threading
 import time
@@ -129,11 +130,13 @@ class Load:
 
     With ``insists`` each request has an ``Idempotency-Key`` and is sent again until it is answered 200, as a caller
     does who must not lose anything; but sooner than ``Retry-After`` asks, so that the recovery is seen when it comes.
+    With ``rate_per_s`` all of them together ask so often, as far as there are clients free to do so.
     """
 
     port: int
     bodies: Sequence[Body]
     insists: bool = False
+    rate_per_s: float = math.inf
     answers: list[Answer] = field(default_factory=list)
     n_requests: int = 0
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -143,11 +146,13 @@ class Load:
     def run(self) -> None:
         """One client."""
         connection = Connection(self.port)
+        started = time.monotonic()
         while not self._stop.is_set():
             number = next(self._numbers)
             if self._limit is not None and number >= self._limit:
                 break
             key = uuid.uuid4().hex if self.insists else None
+            time.sleep(max(0.0, started + number / self.rate_per_s - time.monotonic()))
             self.n_requests += 1
             request = self.bodies[number % len(self.bodies)].request("/v1/predict", key)
             self._ask(connection, request, key)
