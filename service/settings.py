@@ -41,7 +41,7 @@ class Settings(BaseModel):
         Field(
             ge=1,
             le=1024,
-            description="bodies that arrive, or wait for their estimate, at a time, each in memory; one more is answered "
+            description="bodies that arrive or wait for their estimate at a time, each in memory; one more is answered "
             "503 with Retry-After",
         ),
     ] = 32

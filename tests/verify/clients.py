@@ -115,13 +115,18 @@ class Connection:
         return chunk
 
 
-def get(port: int, path: str) -> Answer:
-    """One request without a body, on a connection of its own."""
+def ask_once(port: int, request: bytes) -> Answer:
+    """One request on a connection of its own."""
     connection = Connection(port)
     try:
-        return connection.ask(f"GET {path} HTTP/1.1\r\nHost: load\r\n\r\n".encode())
+        return connection.ask(request)
     finally:
         connection.close()
+
+
+def get(port: int, path: str) -> Answer:
+    """One request without a body."""
+    return ask_once(port, f"GET {path} HTTP/1.1\r\nHost: load\r\n\r\n".encode())
 
 
 @dataclass(slots=True)

@@ -30,3 +30,8 @@ def mixed_ecgs(shared_data: Path) -> list[dict[str, bytes]]:
     paths.append(Path(str(get_testdata_file("waveform_ecg.dcm", download=False))))
     singles = [{path.name: path.read_bytes()} for path in paths]
     return [ecg for pair in zip(singles, wfdb_ecgs(shared_data, len(singles)), strict=True) for ecg in pair]
+
+
+def dicom_ecg(shared_data: Path) -> bytes:
+    """One ECG in one file."""
+    return (shared_data / "formats" / "dicom" / "ecgprocess-example-DICOM1.dcm").read_bytes()

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +27,7 @@ from service.storage.store import Store, open_store
 from service.storage.tables import AUDIT, ESTIMATES, ITEMS
 from tests.service.conftest import program
 from tests.service.postgres import Postgres
-from tests.verify.clients import Answer, Body, Connection, Load, get, loaded
+from tests.verify.clients import Answer, Body, Load, ask_once, body_of, get, loaded
 
 T = TypeVar("T")
 
@@ -36,6 +36,7 @@ LEASE_S = 2
 _N_ECGS = 10  # of the batch that is under way when the fault comes
 _N_ANSWERS = 12  # before the fault comes, and after it is over
 _OUTAGE_S = 2.0
+_DISK_MB = 200  # room for an empty PostgreSQL
 _WAIT_S = 120.0
 
 
@@ -58,14 +59,18 @@ class Finding:
 
 @dataclass(slots=True)
 class Site:
-    """A service with its storage, and what is needed to start, kill and ask it."""
+    """A service with its storage, what is needed to start, kill and ask it, and the ECG that it is asked about."""
 
     folder: Path
     kept: dict[str, Any]
-    bodies: Sequence[Body]
+    ecg: bytes
     port: int = field(default_factory=lambda: _free_port())
     api: subprocess.Popen[bytes] | None = None
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def bodies(self) -> list[Body]:
+        return [body_of({"ecg": self.ecg})]
 
     @property
     def storage(self) -> str:
@@ -94,15 +99,9 @@ class Site:
 
     def submit(self, n_ecgs: int) -> Answer:
         """A batch of so many ECGs."""
-        content = next(body.content for body in self.bodies)
-        part = content[content.index(b"\r\n\r\n") + 4 : content.rindex(b"\r\n--", 0, -4)]
-        head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="%d"\r\n\r\n'
-        parts = [head % number + part + b"\r\n" for number in range(n_ecgs)]
-        connection = Connection(self.port)
-        try:
-            return connection.ask(Body(b"".join(parts) + b"--b--\r\n", "b").request("/v1/batches", None))
-        finally:
-            connection.close()
+        head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="%d"\r\n\r\n%s\r\n'
+        parts = [head % (number, self.ecg) for number in range(n_ecgs)]
+        return ask_once(self.port, Body(b"".join(parts) + b"--b--\r\n", "b").request("/v1/batches", None))
 
     @contextmanager
     def store(self) -> Iterator[Store]:
@@ -123,9 +122,9 @@ def _free_port() -> int:
 
 
 @contextmanager
-def started(folder: Path, kept: dict[str, Any], bodies: Sequence[Body]) -> Iterator[Site]:
+def started(folder: Path, kept: dict[str, Any], ecg: bytes) -> Iterator[Site]:
     """An API and a worker; both are ready."""
-    site = Site(folder, kept, bodies)
+    site = Site(folder, kept, ecg)
     site.start_api()
     site.start_worker()
     try:
@@ -235,6 +234,7 @@ def worker_killed(site: Site) -> Finding:
     def harm(_: Load) -> tuple[float, float | None]:
         doomed = site.workers.pop()
         with site.store() as store:
+            assert site.submit(10 * _N_ECGS).status == 202
             mine = (ITEMS.c.state == "running", ITEMS.c.worker.like(f"%-{doomed.pid}-%"))
             wait_for(lambda: _count(store, *mine, of=ITEMS))
             doomed.kill()
@@ -276,6 +276,44 @@ def disk_filled(site: Site, disk: Path, what: str) -> Finding:
     return found(site, f"disk of {what} full", harm)
 
 
+def spool_filled(site: Site, disk: Path) -> Finding:
+    """The disk under the spool alone fills up: a batch is refused whole, estimates go on."""
+
+    def harm(load: Load) -> tuple[float, float | None]:
+        with site.store() as store:
+            wait_for(lambda: _count(store, ITEMS.c.state != "done", of=ITEMS) == 0)
+            ballast = fill(disk)
+            load.answers.append(site.submit(_N_ECGS))
+            time.sleep(_OUTAGE_S)
+            assert list(store.spool.root.iterdir()) == []
+        ballast.unlink()
+        over = time.monotonic()
+        return over, wait_for(lambda: next((one.at for one in [site.submit(_N_ECGS)] if one.status == 202), None))
+
+    return found(site, "disk of the spool full", harm)
+
+
+def database_missing(site: Site, postgres: Postgres) -> Finding:
+    """The database is not there when API and worker start; it comes after they have said so."""
+    postgres.kill()
+    site.start_api()
+    site.start_worker()
+    site.wait_until(200, "/healthz")
+    site.wait_until(503, "/readyz")
+    with loaded(Load(site.port, site.bodies, insists=True), N_CLIENTS) as load:
+        began = time.monotonic()
+        wait_for(lambda: any(one.status == 503 for one in load.answers))
+        time.sleep(_OUTAGE_S)
+        postgres.start()
+        over = time.monotonic()
+        recovered = wait_for(lambda: _next_good(load, over))
+        assert site.submit(_N_ECGS).status == 202
+        wait_for(lambda: len(load.good) >= _N_ANSWERS)
+    with site.store() as store:
+        wait_for(lambda: _count(store, ITEMS.c.state != "done", of=ITEMS) == 0)
+        return _judged(site, store, load, Moments("no database at the start", began, over, recovered))
+
+
 def fill(disk: Path) -> Path:
     """Take all the room that is left; the file that takes it."""
     ballast = disk / "ballast"
@@ -286,14 +324,14 @@ def fill(disk: Path) -> Path:
 
 
 @contextmanager
-def small_disk(folder: Path, size_mb: int) -> Iterator[Path]:
-    """A file system in memory of so many MB, at ``folder``.
+def small_disk(folder: Path) -> Iterator[Path]:
+    """A small file system in memory, at ``folder``.
 
     Raises:
         PermissionError: this user may not make one.
     """
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size_mb}m,mode=0777", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={_DISK_MB}m,mode=0777", "tmpfs", str(folder)]
     if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
         raise PermissionError("a small file system cannot be mounted; it takes root")
     try:

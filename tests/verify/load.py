@@ -27,6 +27,9 @@ from tests.service.conftest import Server, running
 from tests.verify.clients import Answer, Load, answered, body_of, loaded
 
 N_CLIENTS = 8
+UNLIMITED = {"rate_limit_per_s": 100_000}
+"""Clients of one address would be told 429 before the processor is busy."""
+
 _CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, CLIENT_CORE = _CORES[0], _CORES[-1]
 
@@ -42,6 +45,17 @@ def pinned(folder: Path, **settings: object) -> Iterator[Server]:
         with running(folder, **settings) as server:
             os.sched_setaffinity(0, {CLIENT_CORE})
             yield server
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def at_the_clients() -> Iterator[None]:
+    """What is started in this block has the clients' core."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {CLIENT_CORE})
+    try:
+        yield
     finally:
         os.sched_setaffinity(0, before)
 
