@@ -46,9 +46,8 @@ next answer (worker: until another holds the ECG that it held, lease {lease_s} s
 _FULL = """A full disk under SQLite or the database refuses estimates rather than giving one that leaves no
 trail; one under the spool refuses batches alone. What was committed before a kill is kept: SQLite writes
 ahead and PostgreSQL was killed with all its children left to notice. A power cut is not measured;
-docs/security.md says what it may take. A database that neither answers nor closes its connections (a stopped
-machine) is not measured either: requests wait for it until TCP or the operator ends the wait, and others are
-answered 503.
+docs/security.md says what it may take. A database that neither
+answers nor closes its connections (a stopped machine) was not tried: nothing in the service ends such a wait.
 """
 
 
