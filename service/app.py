@@ -39,6 +39,7 @@ from service.routes.refusals import refusals
 from service.settings import Settings
 from service.state import Gate, State
 from service.storage import retention
+from service.storage.groups import Groups
 from service.storage.keys import Scope
 from service.storage.store import OFF, Act, NoStore, Store, open_store
 
@@ -123,6 +124,7 @@ def _state(settings: Settings, models: Models, store: Store | None) -> State:
         estimates=Gate(settings.max_concurrent, "estimates"),
         batches=Gate(_BATCHES_AT_A_TIME, "batches"),
         store=store,
+        groups=Groups(store) if store else None,
         guard=Guard(settings, Callers(settings, store)),
         meter=Meter(Gauges(store, models, settings.lease_s)),
     )

@@ -6,6 +6,7 @@ They are read one after the other and held in memory until the answer is made; n
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -20,7 +21,7 @@ from service.errors import InvalidRequest
 from service.fields import Facts, PredictFields
 from service.kept_schemas import LaboratoryIn, TimeIn
 from service.settings import Settings
-from service.state import LoadedEstimator
+from service.state import PATIENCE_S, LoadedEstimator
 from service.storage.feedback import HAEMOLYSED, MAX_APART, TOO_FAR_APART
 from service.storage.store import FIRST_YEAR, LAST_YEAR, instant
 from service.upload import Upload, fields_of, files_of, parse_form, refuse_other_requests, source_of
@@ -100,13 +101,14 @@ async def receive_personal(request: Request, _: LoadedEstimator) -> AsyncIterato
             ECG.
     """
     refuse_other_requests(request)
-    with request.state["uploads"].entered():
-        form = await parse_form(request, _MAX_FILES, _MAX_FIELD_BYTES)
-        try:
-            sent = await _received(form)
-        finally:
-            await form.close()
-    with request.state["estimates"].entered():
+    async with AsyncExitStack() as place:
+        with request.state["uploads"].entered():
+            form = await parse_form(request, _MAX_FILES, _MAX_FIELD_BYTES)
+            try:
+                sent = await _received(form)
+            finally:
+                await form.close()
+            await place.enter_async_context(request.state["estimates"].entered_in_turn(PATIENCE_S))
         yield sent
 
 

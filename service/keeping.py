@@ -11,6 +11,7 @@ from service.access.guard import TheAct
 from service.fields import PredictFields
 from service.monitoring.meter import Meter
 from service.storage import estimates
+from service.storage.groups import Groups
 from service.storage.store import Act, Store
 from service.upload import Upload
 
@@ -32,12 +33,13 @@ class Keeper:
         meter: Meter = self._request.state["meter"]
         meter.count_estimate(estimate)
         store: Store | None = self._request.state["store"]
-        if store is None:
+        groups: Groups | None = self._request.state["groups"]
+        if store is None or groups is None:
             return
         fingerprint = upload.fingerprint if self._act.replay_id else ""
-        sent = estimates.Sent(fingerprint, upload.content if store.keeps_ecg else b"")
         row = estimates.row_of(store, record, estimate)
-        self._request.state["estimate_id"] = estimates.keep(store, self._act, row, sent)
+        wanted = estimates.Wanted(self._act, row, fingerprint, upload.content if store.keeps_ecg else b"")
+        self._request.state["estimate_id"] = groups.keep(wanted)
 
     def note(self, action: str, estimate: Estimate) -> None:
         """Write into the trail that it was done and with which model; of the ECG and its answer nothing is kept.

@@ -41,7 +41,8 @@ class Settings(BaseModel):
         Field(
             ge=1,
             le=1024,
-            description="bodies that arrive at a time, each in memory; one more is answered 503 with Retry-After",
+            description="bodies that arrive or wait for their estimate at a time, each in memory; one more is answered "
+            "503 with Retry-After",
         ),
     ] = 32
     upload_timeout_s: Annotated[float, Field(gt=0, le=3600, description="time for a body to arrive, in s")] = 30.0
@@ -51,7 +52,7 @@ class Settings(BaseModel):
         Field(
             ge=1,
             le=256,
-            description="estimates under way at a time; one more is answered 503 with Retry-After. "
+            description="estimates under way at a time; one more waits its turn, 5 s at most. "
             "Each may take up to 0.4 GB of memory; 8 with the largest JSON took 1.1 GB",
         ),
     ] = 8

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Annotated, TypedDict
 
 from fastapi import Depends, Request
@@ -14,7 +16,11 @@ from service.errors import NotReady, Overloaded, StorageOff
 from service.models import Models
 from service.monitoring.meter import Meter
 from service.settings import Settings
+from service.storage.groups import Groups
 from service.storage.store import OFF, Store
+
+PATIENCE_S = 5.0
+"""So long what is whole waits for its place; who may wait at all, another gate has said."""
 
 
 class Gate:
@@ -26,6 +32,7 @@ class Gate:
     def __init__(self, places: int, things: str) -> None:
         self._free = places
         self._things = things
+        self._line: deque[asyncio.Future[None]] = deque()
 
     @contextmanager
     def entered(self) -> Iterator[None]:
@@ -35,19 +42,60 @@ class Gate:
             Overloaded: none is free.
         """
         if self._free == 0:
-            raise Overloaded(f"as many {self._things} as allowed are under way. Try again in 1 s.")
+            raise self._overloaded()
         self._free -= 1
         try:
             yield
         finally:
-            self._free += 1
+            self._leave()
+
+    @asynccontextmanager
+    async def entered_in_turn(self, wait_s: float) -> AsyncIterator[None]:
+        """Hold one place; if none is free, after those who came before.
+
+        Raises:
+            Overloaded: none was in that time.
+        """
+        if self._free:
+            self._free -= 1
+        else:
+            await self._turn(wait_s)
+        try:
+            yield
+        finally:
+            self._leave()
+
+    async def _turn(self, wait_s: float) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        self._line.append(turn)
+        try:
+            async with asyncio.timeout(wait_s):
+                await turn
+        except BaseException as error:  # also when the caller hangs up
+            if turn.done() and not turn.cancelled():
+                self._leave()  # the place came at the same moment
+            if isinstance(error, TimeoutError):
+                raise self._overloaded() from None
+            raise
+
+    def _leave(self) -> None:
+        while self._line:
+            turn = self._line.popleft()
+            if not turn.done():
+                turn.set_result(None)  # the place goes from hand to hand
+                return
+        self._free += 1
+
+    def _overloaded(self) -> Overloaded:
+        return Overloaded(f"as many {self._things} as allowed are under way. Try again in 1 s.")
 
 
 class State(TypedDict):
-    """What the lifespan hands to every request; ``store`` is None when nothing is kept.
+    """What the lifespan hands to every request; ``store`` and ``groups`` are None when nothing is kept.
 
-    A body passes the gate ``uploads`` (that of a batch ``batches``) while it arrives and ``estimates`` once it is
-    there: a slow sender keeps nobody from an estimate.
+    A body passes the gate ``uploads`` (that of a batch ``batches``) while it arrives, and waits there once it is whole
+    until ``estimates`` has a place. So a slow sender keeps nobody from an estimate, and under overload requests are
+    refused before their bodies are read and not after.
     """
 
     settings: Settings
@@ -56,6 +104,7 @@ class State(TypedDict):
     estimates: Gate
     batches: Gate
     store: Store | None
+    groups: Groups | None
     guard: Guard
     meter: Meter
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -17,7 +18,7 @@ from ecg_ka import Estimator
 from service.errors import InvalidRequest, MalformedBody, UnsupportedBody, UploadTimeout
 from service.packing import fingerprint_of, packed
 from service.settings import Settings
-from service.state import LoadedEstimator
+from service.state import PATIENCE_S, LoadedEstimator
 
 F = TypeVar("F", bound=BaseModel)
 F_co = TypeVar("F_co", bound=BaseModel, covariant=True)  # more fields are no less
@@ -74,13 +75,14 @@ def upload_of(kind: type[F]) -> Callable[[Request, Estimator], AsyncIterator[Upl
 
         Raises:
             NotReady: before a byte of the body is read.
-            Overloaded: before that too, or when no place is free once the body is there.
+            Overloaded: before that too, or when no place gets free for seconds once the body is there.
             UnsupportedBody, MalformedBody, BodyTooLarge, UploadTimeout, InvalidRequest: as named.
         """
         refuse_other_requests(request)
-        with request.state["uploads"].entered():
-            upload = await _upload(request, kind)
-        with request.state["estimates"].entered():
+        async with AsyncExitStack() as place:
+            with request.state["uploads"].entered():
+                upload = await _upload(request, kind)
+                await place.enter_async_context(request.state["estimates"].entered_in_turn(PATIENCE_S))
             yield upload
 
     return receive

@@ -10,15 +10,20 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from service.storage.tables import AUDIT, AUDIT_HEAD
 
 _PAGE = 1000
+_HEAD = "audit_head"
+_HEAD_NOW = select(AUDIT_HEAD.c.seq, AUDIT_HEAD.c.hash).where(AUDIT_HEAD.c.id == 1)
+_LOCKED = _HEAD_NOW.with_for_update()
+_ADD = insert(AUDIT)
+_MOVE = update(AUDIT_HEAD).where(AUDIT_HEAD.c.id == 1).values(seq=bindparam("seq"), hash=bindparam("hash"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +65,25 @@ class Verdict:
 
 
 def lock(connection: Connection) -> None:
-    """Keep every other writer of the trail out until this transaction ends."""
-    connection.execute(select(AUDIT_HEAD.c.seq).where(AUDIT_HEAD.c.id == 1).with_for_update()).one()
+    """Keep every other writer of the trail out until this transaction ends, and remember where the trail ends."""
+    head = connection.execute(_LOCKED).one()
+    connection.info[_HEAD] = head.seq, head.hash
 
 
-def append(connection: Connection, secret: bytes, deed: Deed) -> Entry:
-    """Add one entry; the caller holds the :func:`lock`."""
-    head = connection.execute(select(AUDIT_HEAD.c.seq, AUDIT_HEAD.c.hash).where(AUDIT_HEAD.c.id == 1)).one()
-    fields = {"seq": head.seq + 1, "at": datetime.now(UTC).isoformat(), **asdict(deed), "previous": head.hash}
-    entry = Entry(**fields, hash=_hash(secret, fields))
-    connection.execute(insert(AUDIT).values(asdict(entry)))
-    connection.execute(update(AUDIT_HEAD).where(AUDIT_HEAD.c.id == 1).values(seq=entry.seq, hash=entry.hash))
-    return entry
+def append(connection: Connection, secret: bytes, deeds: Iterable[Deed]) -> list[Entry]:
+    """Add an entry for each deed; the caller holds the :func:`lock`."""
+    seq, previous = connection.info[_HEAD]
+    added: list[Entry] = []
+    for deed in deeds:
+        fields = {"seq": seq + 1, "at": datetime.now(UTC).isoformat(), **asdict(deed), "previous": previous}
+        entry = Entry(**fields, hash=_hash(secret, fields))
+        added.append(entry)
+        seq, previous = entry.seq, entry.hash
+    if added:
+        connection.execute(_ADD, [asdict(entry) for entry in added])
+        connection.execute(_MOVE, {"seq": seq, "hash": previous})
+        connection.info[_HEAD] = seq, previous
+    return added
 
 
 def entries(connection: Connection, after: int = 0) -> Iterator[Entry]:
@@ -96,7 +108,7 @@ def verify(connection: Connection, secret: bytes, known: str | None = None) -> V
         if not hmac.compare_digest(_hash(secret, fields), claimed):
             return _verdict(seq, last, f"entry {entry.seq} was changed")
         seq, last, seen = entry.seq, entry.hash, seen or entry.mark == known
-    head = connection.execute(select(AUDIT_HEAD.c.seq, AUDIT_HEAD.c.hash).where(AUDIT_HEAD.c.id == 1)).first()
+    head = connection.execute(_HEAD_NOW).first()
     if head is None or (head.seq, head.hash) != (seq, last):
         return _verdict(seq, last, f"entries after {seq} were cut off")
     return _verdict(seq, last, None if seen else f"the trail does not hold {str(known)[:80]!r}, which a log names")

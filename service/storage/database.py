@@ -26,6 +26,7 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0xEC6CA  # any fixed number: programs that start together migrate one after the other
 _GONE = (OperationalError, InterfaceError, InternalError, PoolTimeout)
 _SQLITE_WAIT_S = 10
+_NOT_KEPT = "the database did not answer, or has no room; nothing was kept of this request. Try again in 5 s."
 _POSTGRESQL = {
     "connect_timeout": 3,
     "tcp_user_timeout": 10_000,  # ms; a machine that vanished is noticed
@@ -41,6 +42,7 @@ class Database:
         self._reader = self._engine.execution_options(reads_only=True)
         self._lock = threading.Lock()
         self._migrated = threading.Event()
+        self._writing = threading.Lock()
 
     @property
     def is_sqlite(self) -> bool:
@@ -54,7 +56,7 @@ class Database:
         Raises:
             StorageUnavailable: the database cannot be reached, is full, or took too long.
         """
-        with self._guarded(), self._engine.begin() as connection:
+        with self._guarded(), self._turn(), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -101,9 +103,21 @@ class Database:
         except _GONE as error:
             cause = type(error.orig).__name__ if isinstance(error, DBAPIError) else type(error).__name__
             _LOG.error("storage unavailable", extra={"data": {"cause": cause, "code": _code(error)}})
-            raise StorageUnavailable(
-                "the database did not answer, or has no room; nothing was kept of this request. Try again in 5 s."
-            ) from None
+            raise StorageUnavailable(_NOT_KEPT) from None
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """With SQLite, wait for the other writers of this process here: one is woken as soon as another is done, while
+        SQLite looks again after a sleep, and ever more seldom."""
+        if not self.is_sqlite:
+            yield
+            return
+        if not self._writing.acquire(timeout=_SQLITE_WAIT_S):
+            raise StorageUnavailable(_NOT_KEPT)
+        try:
+            yield
+        finally:
+            self._writing.release()
 
     def _migrate_once(self) -> None:
         if self._migrated.is_set():

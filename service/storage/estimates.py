@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 from sqlalchemy import Connection, insert, select
 
 from ecg_ka import EcgRecord, Estimate
+from service.errors import IdempotencyMismatch
+from service.storage.audit import Deed
 from service.storage.replays import once
 from service.storage.store import FIRST_YEAR, LAST_YEAR, Act, Store, now
 from service.storage.tables import ECGS, ESTIMATES
+
+_ADD = insert(ESTIMATES)  # built once: most of what a transaction costs is SQLAlchemy building its statements
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,38 +75,58 @@ def row_of(store: Store, record: EcgRecord, estimate: Estimate) -> Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """The request behind an estimate: the hash of all of it, and the bytes of the ECG."""
+class Wanted:
+    """One estimate to keep: who made it, its row, the hash of all that was sent, and the bytes of the ECG."""
 
+    act: Act
+    row: Row
     fingerprint: str
     content: bytes
 
 
-def keep(store: Store, act: Act, row: Row, sent: Sent) -> str:
-    """Keep one estimate; its id.
+def keep(store: Store, wanted: Sequence[Wanted]) -> list[str | IdempotencyMismatch]:
+    """Keep estimates in one transaction; of each its id, or that its key came before with another request.
 
     Raises:
-        IdempotencyMismatch: the key of this request came before with another one.
         StorageUnavailable: nothing was kept.
     """
+    new: dict[str, Wanted] = {}
     with store.act() as connection:
+        kept = [_id_of(connection, one, new) for one in wanted]
+        if new:
+            rows = [_values(one.act, one.row, "predict") | {"id": made} for made, one in new.items()]
+            connection.execute(_ADD, rows)
+        for made, one in new.items() if store.keeps_ecg else ():
+            add_ecg(connection, made, one.content)
+        deeds = (Deed(one.act.actor, "estimate.create", made, one.act.request_id) for made, one in new.items())
+        store.record_all(connection, deeds)
+    return kept
 
-        def make() -> str:
-            made = add(connection, act, row, "predict")
-            if store.keeps_ecg:
-                add_ecg(connection, made, sent.content)
-            store.record(connection, act, "estimate.create", made)
-            return made
 
-        return once(connection, act, sent.fingerprint, make)
+def _id_of(connection: Connection, one: Wanted, new: dict[str, Wanted]) -> str | IdempotencyMismatch:
+    """The id under which one is kept already, or will be, as one of the new."""
+
+    def make() -> str:
+        made = uuid.uuid4().hex
+        new[made] = one
+        return made
+
+    try:
+        return once(connection, one.act, one.fingerprint, make)
+    except IdempotencyMismatch as error:
+        return error
 
 
 def add(connection: Connection, act: Act, row: Row, source: str) -> str:
     """Insert one row; its new id."""
     made = uuid.uuid4().hex
-    who = {"id": made, "created_at": now(), "source": source, "caller": act.actor, "request_id": act.request_id}
-    connection.execute(insert(ESTIMATES).values(asdict(row) | who))
+    connection.execute(_ADD, _values(act, row, source) | {"id": made})
     return made
+
+
+def _values(act: Act, row: Row, source: str) -> dict[str, object]:
+    who = {"created_at": now(), "source": source, "caller": act.actor, "request_id": act.request_id}
+    return {name: getattr(row, name) for name in Row.__dataclass_fields__} | who
 
 
 def add_ecg(connection: Connection, estimate_id: str, content: bytes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ from service.storage.database import Database, postgresql_url, sqlite_url
 from service.storage.spool import Spool
 
 _SECRET_BYTES = 32
-_MARK = "audit_mark"
+_MARKS = "audit_marks"
 _LOG = logging.getLogger("service")
 FIRST_YEAR, LAST_YEAR = 1900, 2200  # of what happens to patients; every database has room for them
 OFF = "nothing is kept; batches, feedback and monitoring are off, estimates are not"
@@ -61,18 +61,22 @@ class Store:
         """
         with self.database.write() as connection:
             audit.lock(connection)
-            connection.info.pop(_MARK, None)
+            marks: list[str] = []
+            connection.info[_MARKS] = marks
             yield connection
-            mark = connection.info.pop(_MARK, None)
-        if mark is not None:
+        for mark in marks:
             _LOG.info("audit", extra={"data": {"audit": mark}})
 
     def record(self, connection: Connection, act: Act, action: str, thing: str) -> audit.Entry:
         """Write that something was done into the audit trail, inside the transaction that does it; the log gets the
         mark of the entry once it is committed."""
-        entry = audit.append(connection, self.secret, audit.Deed(act.actor, action, thing, act.request_id))
-        connection.info[_MARK] = entry.mark
-        return entry
+        return self.record_all(connection, [audit.Deed(act.actor, action, thing, act.request_id)])[0]
+
+    def record_all(self, connection: Connection, deeds: Iterable[audit.Deed]) -> list[audit.Entry]:
+        """The same for several."""
+        entries = audit.append(connection, self.secret, deeds)
+        connection.info[_MARKS] += [entry.mark for entry in entries]
+        return entries
 
     def instant(self, time: datetime) -> datetime:
         """A time with its zone: that of the settings where it names none."""

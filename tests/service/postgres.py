@@ -38,11 +38,12 @@ def _as_user() -> dict[str, Any]:
 
 @dataclass
 class Postgres:
-    """A server in ``folder``; ``process`` is None while it is down."""
+    """A server in ``folder``; ``process`` is None while it is down. With ``fsync`` on a commit is on the disk."""
 
     folder: Path
     programs: Path
     port: int
+    fsync: str = "off"
     password: str = field(default_factory=lambda: secrets.token_hex(8))
     process: subprocess.Popen[bytes] | None = None
 
@@ -75,7 +76,12 @@ class Postgres:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=self.folder, **_as_user())
 
     def start(self) -> None:
-        options = ("listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=60", "fsync=off")
+        options = (
+            "listen_addresses=127.0.0.1",
+            "unix_socket_directories=",
+            "max_connections=60",
+            f"fsync={self.fsync}",
+        )
         command = [str(self.programs / "postgres"), "-D", str(self.folder / "data"), "-p", str(self.port)]
         command += [part for option in options for part in ("-c", option)]
         deadline = time.monotonic() + 60
@@ -99,14 +105,14 @@ class Postgres:
 
 
 @contextmanager
-def started() -> Iterator[Postgres]:
-    """A new server, until the end of the block."""
+def started(parent: Path | None = None, fsync: str = "off") -> Iterator[Postgres]:
+    """A new server, until the end of the block; its folder is in ``parent``, which its user can reach."""
     programs = _programs()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    with tempfile.TemporaryDirectory(prefix="ecg-ka-postgres-", ignore_cleanup_errors=True) as folder:
-        server = Postgres(Path(folder), programs, port)
+    with tempfile.TemporaryDirectory(prefix="ecg-ka-postgres-", dir=parent, ignore_cleanup_errors=True) as folder:
+        server = Postgres(Path(folder), programs, port, fsync)
         server.create()
         server.start()
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
 from contextlib import ExitStack, suppress
@@ -12,7 +13,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.app import create_app
+from service.errors import Overloaded
 from service.settings import Settings
+from service.state import Gate
 
 HEAD = b"POST /v1/predict HTTP/1.1\r\nHost: test\r\nContent-Type: multipart/form-data; boundary=b\r\n"
 PART = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
@@ -108,6 +111,28 @@ def test_one_estimate_too_many_is_told_to_come_back(bundle_folder: Path, dicom_b
             check_overloaded(client.post("/v1/predict", files=files))
             assert client.post("/v1/predict", files={"file": ("a", b"")}, data={"level": "9"}).status_code == 422
         assert client.post("/v1/predict", files=files).status_code == 200
+
+
+def test_places_are_given_in_the_order_of_arrival_and_none_is_lost() -> None:
+    async def scene() -> list[int]:
+        gate, served = Gate(1, "estimates"), []
+
+        async def caller(number: int, wait_s: float) -> None:
+            async with gate.entered_in_turn(wait_s):
+                served.append(number)
+                await asyncio.sleep(0)
+
+        with gate.entered():
+            impatient = asyncio.create_task(caller(0, 0.0))
+            patient = [asyncio.create_task(caller(number, 60)) for number in (1, 2, 3)]
+            with pytest.raises(Overloaded):
+                await impatient
+            patient.pop(1).cancel()  # hangs up
+        await asyncio.gather(*patient)
+        with gate.entered():
+            return served
+
+    assert asyncio.run(scene()) == [1, 3]
 
 
 @pytest.mark.parametrize("before", [b"", b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n"])
