@@ -61,15 +61,24 @@ class Recalibration(NamedTuple):
 
 
 def recalibration(p: Floats, has_event: NDArray[np.bool_]) -> Recalibration:
-    """By maximum likelihood, with Wald intervals; NaN with fewer than :data:`LEAST_EVENTS` events or others."""
+    """By maximum likelihood, with Wald intervals; NaN with fewer than :data:`LEAST_EVENTS` events or others.
+
+    The slope is also NaN where a cut of the probabilities parts events from others, and where all are the same: no
+    finite slope is then the most likely one (Albert & Anderson 1984).
+    """
+    nothing = Measured(float("nan"), float("nan"), float("nan"))
     if min(has_event.sum(), (~has_event).sum()) < LEAST_EVENTS:
-        nothing = Measured(float("nan"), float("nan"), float("nan"))
         return Recalibration(nothing, nothing)
     odds = logit(np.clip(p, _EDGE, 1 - _EDGE))
     ones = np.ones((len(p), 1))
-    return Recalibration(
-        _logistic(ones, odds, has_event)[0], _logistic(np.column_stack([ones, odds]), np.zeros(len(p)), has_event)[1]
-    )
+    in_the_large = _logistic(ones, odds, has_event)[0]
+    if _are_parted(odds[has_event], odds[~has_event]):
+        return Recalibration(in_the_large, nothing)
+    return Recalibration(in_the_large, _logistic(np.column_stack([ones, odds]), np.zeros(len(p)), has_event)[1])
+
+
+def _are_parted(some: Floats, others: Floats) -> bool:
+    return bool(some.min() >= others.max() or others.min() >= some.max())
 
 
 def _logistic(design: Floats, offset: Floats, has_event: NDArray[np.bool_]) -> list[Measured]:

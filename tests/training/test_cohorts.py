@@ -292,6 +292,14 @@ def test_a_manifest_gives_a_cohort(pairs: Path, tmp_path: Path) -> None:
         assert reason in rejects
 
 
+def test_blanks_around_a_patient_make_no_other_patient_and_blanks_alone_none(pairs: Path, tmp_path: Path) -> None:
+    pairs.write_text("path,potassium_mmol_l,patient\n1.csv,4,007\n 2.csv,5,007 \n3.csv,5,  \n3.csv,5,\n")
+    manifest_builder.build(ManifestConfig(table=pairs, out=tmp_path / "c", workers=1))
+    cohort = Cohort.open(tmp_path / "c")
+    assert cohort.index["patient"].tolist() == ["007", "007"]
+    assert cohort.about["about"]["rejects"] == 0
+
+
 def test_parquet_is_read_like_csv(pairs: Path, tmp_path: Path) -> None:
     pl.read_csv(pairs, schema_overrides={"patient": pl.String}).write_parquet(pairs.with_suffix(".parquet"))
     manifest_builder.build(ManifestConfig(table=pairs, out=tmp_path / "a", workers=1))
@@ -309,6 +317,19 @@ def test_parquet_is_read_like_csv(pairs: Path, tmp_path: Path) -> None:
         ("path,potassium_mmol_l,patient\nabsent.csv,4,1\n", "no ECG is left"),
         ("path,potassium_mmol_l,patient\nabsent.csv,4,1\n", "1 files rejected, such as absent.csv: Unreadable record"),
         ("path,potassium_mmol_l,patient\n", "no ECG is left"),
+        (
+            "path,potassium_mmol_l,patient\na,4,1\na,6,1\n",
+            "1 paths more than one potassium_mmol_l or patient, such as a;",
+        ),
+        (
+            "path,potassium_mmol_l,patient\na,4,1\na,4,2\n",
+            "1 paths more than one potassium_mmol_l or patient, such as a;",
+        ),
+        (
+            "path,potassium_mmol_l,patient,ecg_time\na,4,1,2024-05-06T07:30:00+02:00\nb,4,1,2024-05-06T07:30\n",
+            "has 1 ecg_time that are no times, such as 2024-05-06T07:30:00.02:00; expected local times",
+        ),
+        ("path,potassium_mmol_l,patient,lab_time\na,4,1,06.05.2024 07:30\n", "1 lab_time that are no times"),
         ("", "no table that can be read"),
     ],
 )

@@ -46,6 +46,14 @@ def test_right_probabilities_need_no_recalibration_and_wrong_ones_show_how_they_
     assert np.isnan(recalibration(P[:50], np.arange(50) < 9).slope).all()
 
 
+@pytest.mark.parametrize("p", [[0.6, 0.4], [0.0, 1.0], [0.2, 0.2]])
+def test_no_slope_is_given_where_none_is_the_most_likely(p: list[float]) -> None:
+    event = np.arange(100) < 20
+    found = recalibration(np.where(event, *p), event)
+    assert np.isnan(found.slope).all()
+    assert np.isfinite(found.in_the_large).all()
+
+
 def test_the_interval_of_the_slope_covers_as_often_as_it_says() -> None:
     hits = []
     for seed in range(300):

@@ -26,8 +26,9 @@ class ManifestConfig(BuildOptions):
         python -m training.cohort manifest --table pairs.csv --out cohorts/ours
 
     The table has the columns path (from the folder of the table on, or absolute; any format that `ecg-ka formats`
-    lists), potassium_mmol_l and patient. ecg_time orders the ECGs of a patient; with lab_time it gives gap_min, minutes
-    from the ECG to the blood sample. Every other column is a covariate, such as age_years, sex, site or specimen.
+    lists), potassium_mmol_l and patient, one row an ECG. ecg_time orders the ECGs of a patient; with lab_time it gives
+    gap_min, minutes from the ECG to the blood sample; both are local times such as 2024-05-06 07:30, without a zone.
+    Every other column is a covariate, such as age_years, sex, site or specimen.
 
     --split-by time takes ecg_time, as in --test-from 2024-01-01; --split-by site the column site, as in --test-sites B.
     """
@@ -83,8 +84,11 @@ def _rows(config: ManifestConfig, label: Label) -> tuple[pl.DataFrame, list[Step
     usual = _PLAUSIBLE_MMOL_L if label == POTASSIUM else (float("-inf"), float("inf"))
     lowest = usual[0] if config.lowest is None else config.lowest
     highest = usual[1] if config.highest is None else config.highest
+    # " 12" and "12" are one patient: two names would put one into two splits
+    listed = listed.with_columns(pl.col("path", "patient").str.strip_chars().replace("", None))
     complete = listed.drop_nulls(list(needed)).filter(pl.col(label.name).is_not_nan())
     plausible = complete.filter(pl.col(label.name).is_between(lowest, highest))
+    _refuse_contradictions(plausible, label, config.table)
     single = plausible.unique("path", keep="first", maintain_order=True)
     steps = [
         Step("rows in the table", len(listed)),
@@ -92,15 +96,36 @@ def _rows(config: ManifestConfig, label: Label) -> tuple[pl.DataFrame, list[Step
         Step(f"from {lowest:g} to {highest:g} {label.unit}", len(plausible)),
         Step("one a path", len(single)),
     ]
-    return _in_order(single), steps
+    return _in_order(single, config.table), steps
 
 
-def _in_order(listing: pl.DataFrame) -> pl.DataFrame:
+def _refuse_contradictions(rows: pl.DataFrame, label: Label, table: Path) -> None:
+    """One file has one label and one patient; which of several is right is not for us to guess."""
+    import polars as pl
+
+    several = rows.group_by("path").agg(pl.col(label.name, "patient").n_unique())
+    several = several.filter((pl.col(label.name) > 1) | (pl.col("patient") > 1)).sort("path")
+    if len(several):
+        raise ValueError(
+            f"{table} gives {len(several)} paths more than one {label.name} or patient, such as "
+            f"{several['path'][0]:.200}; expected one row an ECG: keep the value that belongs to it"
+        )
+
+
+def _in_order(listing: pl.DataFrame, table: Path) -> pl.DataFrame:
     """Patients together, their ECGs by time where times are given, else as they stand in the table."""
     import polars as pl
 
     times = [name for name in ("ecg_time", "lab_time") if name in listing.columns]
-    listing = listing.with_columns(moment(name) for name in times)
+    for name in times:
+        texts = listing[name].cast(pl.String).str.strip_chars().fill_null("")
+        listing = listing.with_columns(moment(name))
+        unread = texts.filter(listing[name].is_null() & (texts != ""))
+        if len(unread):
+            raise ValueError(
+                f"{table} has {len(unread)} {name} that are no times, such as {unread[0]:.40}; expected local times "
+                "such as 2024-05-06 07:30 or 2024-05-06 07:30:00, without a zone"
+            )
     if len(times) == 2:
         gap = (pl.col("lab_time") - pl.col("ecg_time")).dt.total_seconds() / 60
         listing = listing.with_columns(gap.alias("gap_min"))
