@@ -8,7 +8,9 @@ from __future__ import annotations
 import io
 import json
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,9 @@ from training.config import execute
 from training.ensemble import Ensemble, ServedEnsemble, joined
 from training.evaluate import evaluate, predict_split
 from training.novelty import fit_novelty
+from training.parent import licences_behind
 from training.references import write_where_possible
+from training.run_folder import RunFolder
 from training.train import load_weights
 
 
@@ -62,11 +66,16 @@ def _told(config: ExportConfig) -> None:
 
 
 def export(config: ExportConfig) -> Bundle:
-    """Calibrate, evaluate, write the bundle and its MODEL_CARD.md; returns the bundle as read back."""
+    """Calibrate, evaluate, write the bundle and its MODEL_CARD.md; returns the bundle as read back.
+
+    Raises:
+        FileNotFoundError, ValueError: cohort or run is missing, or they do not belong together.
+    """
     cohort = Cohort.open(config.cohort)
     cohort.refuse_other_label()
-    provenance = _provenance(config, cohort)  # first: it reads the runs before, and evaluation takes minutes
-    members = [load_network(run) for run in (config.run, *map(Path, filter(None, config.members.split(","))))]
+    runs = [config.run, *map(Path, filter(None, config.members.split(",")))]
+    provenance = _provenance(config, cohort, [_saved(run, cohort) for run in runs])  # first: evaluation takes minutes
+    members = [load_network(run) for run in runs]
     network = joined(members)
     pairs = predict_split(network, cohort, Split.CALIBRATION)
     calibration = Calibration.fit(pairs, Regions())
@@ -130,20 +139,41 @@ def to_onnx(network: PotassiumNet, spec: SignalSpec) -> bytes:
     return buffer.getvalue()
 
 
-def _provenance(config: ExportConfig, cohort: Cohort) -> Provenance:
+def _saved(run: Path, cohort: Cohort) -> dict[str, Any]:
+    """The config.json of a finished run on this cohort. On another one, patients who trained the network could be among
+    those that calibrate and test it, and the bundle would state labels and terms that are not its own.
+
+    Raises:
+        FileNotFoundError, ValueError: there is no such run, it is not finished, or had another cohort.
+    """
+    if not (run / "config.json").is_file():
+        raise FileNotFoundError(f"{run} holds no run of training.train; name one with --run")
+    if not RunFolder(run).is_finished:
+        raise ValueError(f"{run} is not finished; give its command again first")
+    saved: dict[str, Any] = json.loads((run / "config.json").read_text())
+    if saved["cohort"].get("sha256") != cohort.about["sha256"]:
+        raise ValueError(
+            f"{run} was trained on another cohort ({saved['train']['cohort']}); give that one with --cohort, and "
+            "calibrate the bundle on this one with training.calibrate"
+        )
+    return saved
+
+
+def _provenance(config: ExportConfig, cohort: Cohort, runs: Sequence[Mapping[str, Any]]) -> Provenance:
     about = cohort.about["about"]
     train = cohort.labels(cohort.rows(Split.TRAIN))
+    others = licences_of(*(Cohort.open(folder) for folder in (config.natural, config.repeats) if folder is not None))
     return Provenance(
         name=config.name,
         version=config.version,
         is_simulated=bool(about["is_simulated"]),
-        trained_on=f"{len(train)} ECGs: {about['description']}{_features_of(config.run, about['description'])}",
+        trained_on=f"{len(train)} ECGs: {about['description']}{_features_of(runs[0], about['description'])}",
         calibrated_on=f"{len(cohort.rows(Split.CALIBRATION))} ECGs of other patients: {about['description']}",
         intended_use="Research use only, not a medical device. "
         + ("Demonstrates the software; its numbers say nothing about patients." if about["is_simulated"] else ""),
-        licences=licences_of(*([cohort] if config.repeats is None else [cohort, Cohort.open(config.repeats)])),
+        licences=tuple(dict.fromkeys([*chain.from_iterable(map(licences_behind, runs)), *others])),
         label_distribution_sha256=LabelDistribution.from_labels(train).sha256,
-        training=_training(config.run),
+        training={"config": runs[0]["train"], "after": runs[0]["after"]},
     )
 
 
@@ -159,17 +189,11 @@ def _density(cohort: Cohort, natural: Cohort) -> LabelDensity:
     return LabelDensity.from_labels(natural.labels(natural.first_rows(Split.TRAIN)), n_train)
 
 
-def _features_of(run: Path, description: str) -> str:
+def _features_of(run: Mapping[str, Any], description: str) -> str:
     """What else the features were trained on, where the head was retrained on another cohort."""
-    after = _training(run)["after"] or {}
+    after = run["after"] or {}
     other = after.get("cohort")
     return f"; features from {other}" if other and other != description else ""
-
-
-def _training(run: Path) -> dict[str, Any]:
-    """The configuration of a run and what it says about the run that it started from."""
-    saved: dict[str, Any] = json.loads((run / "config.json").read_text())
-    return {"config": saved["train"], "after": saved["after"]}
 
 
 def _signal_spec(cohort: Cohort) -> SignalSpec:

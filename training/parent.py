@@ -59,7 +59,12 @@ class Parent:
             network=NetworkConfig.from_dict(bundle.network),
             signal=asdict(bundle.signal),
             weights=load(bundle.weights),
-            about={"bundle": f"{p.name} {p.version}", "sha256": bundle.sha256, **p.training},
+            about={
+                "bundle": f"{p.name} {p.version}",
+                "sha256": bundle.sha256,
+                "licences": list(p.licences),
+                **p.training,
+            },
         )
 
     @classmethod
@@ -74,6 +79,7 @@ class Parent:
                 "config": saved["train"],
                 "cohort": saved["cohort"].get("about", {}).get("description"),
                 "weights_sha256": hashlib.sha256(weights).hexdigest(),
+                "licences": list(licences_behind(saved)),
                 "after": saved.get("after"),
             },
         )
@@ -93,3 +99,11 @@ class Parent:
     def give_to(self, network: PotassiumNet) -> None:
         """Load the weights, strictly: shapes fit, because the network is made from :attr:`network`."""
         network.load_state_dict(dict(self.weights), strict=True)
+
+
+def licences_behind(saved: Mapping[str, Any]) -> tuple[str, ...]:
+    """From the config.json of a run: the terms of every cohort of patients that its weights saw, each once. Those of
+    what it started from bind it too."""
+    cohort = saved["cohort"].get("about", {})
+    own = [] if cohort.get("is_simulated") else [str(cohort.get("licence", "not stated"))]
+    return tuple(dict.fromkeys([*(saved.get("after") or {}).get("licences", []), *own]))

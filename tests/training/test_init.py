@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from ecg_ka.bundle import SHIPPED, load_bundle, save_bundle
 from tests.training.small_cohort import full_cohort, small_cohort
 from training.checkpoint import FILE
-from training.parent import Parent
+from training.parent import Parent, licences_behind
 from training.train import TrainConfig, run
 
 
@@ -37,6 +37,19 @@ def test_a_hospital_goes_on_from_the_shipped_bundle(tmp_path: Path) -> None:
     after = json.loads((tmp_path / "ours" / "config.json").read_text())["after"]
     assert after["bundle"].startswith("ecg-ka-demo")
     assert after["sha256"] == Parent.open(SHIPPED).about["sha256"]
+
+
+def test_the_terms_of_all_cohorts_that_weights_saw_go_along(base: TrainConfig, tmp_path: Path) -> None:
+    """From a bundle or through runs: a head trained on other ECGs frees no features."""
+    shipped = load_bundle()
+    terms = replace(shipped.provenance, licences=("stays here",))
+    save_bundle(replace(shipped, provenance=terms), tmp_path / "b")
+    assert Parent.open(tmp_path / "b").about["licences"] == ["stays here"]
+    saved = json.loads((base.out / "config.json").read_text())
+    assert licences_behind(saved) == ()
+    assert licences_behind({**saved, "after": {"licences": ["stays here"]}}) == ("stays here",)
+    about = {"about": {"is_simulated": False, "licence": "ours"}}
+    assert licences_behind({"cohort": about, "after": {"licences": ["stays here", "ours"]}}) == ("stays here", "ours")
 
 
 def test_signals_of_another_kind_are_refused(base: TrainConfig, tmp_path: Path) -> None:

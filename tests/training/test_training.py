@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -113,6 +114,23 @@ def test_the_same_seed_gives_the_same_weights(cohort: Path, l1_run: Path, tmp_pa
     assert (tmp_path / "again" / "weights.safetensors").read_bytes() == (l1_run / "weights.safetensors").read_bytes()
 
 
+def test_a_run_that_is_unfinished_or_had_another_cohort_is_not_exported(
+    cohort: Path, l1_run: Path, tmp_path: Path
+) -> None:
+    other = shutil.copytree(cohort, tmp_path / "other")
+    about = json.loads((other / "cohort.json").read_text())
+    about["sha256"]["plan"] = "of other options"
+    (other / "cohort.json").write_text(json.dumps(about))
+    with pytest.raises(ValueError, match=r"l1 was trained on another cohort .*training\.calibrate"):
+        export(ExportConfig(run=l1_run, cohort=other, out=tmp_path / "b"))
+    unfinished = shutil.copytree(l1_run, tmp_path / "unfinished")
+    (unfinished / "finished.json").unlink()
+    for options in ({"run": unfinished}, {"run": l1_run, "members": str(unfinished)}):
+        with pytest.raises(ValueError, match="unfinished is not finished"):
+            export(ExportConfig(cohort=cohort, out=tmp_path / "b", **options))
+    assert not (tmp_path / "b").exists()
+
+
 def test_retraining_the_head_widens_the_estimates_and_leaves_the_features(
     cohort: Path, l1_run: Path, tmp_path: Path
 ) -> None:
@@ -139,6 +157,7 @@ def test_retraining_the_head_widens_the_estimates_and_leaves_the_features(
     out = tmp_path / "bundle"
     export(ExportConfig(run=tmp_path / "dist", reference=l1_run, cohort=cohort, out=out))
     bundle = load_bundle(out)
+    assert bundle.provenance.licences == ()
     assert bundle.provenance.training["config"]["weights"] == "sqinv"
     assert bundle.provenance.training["after"]["config"]["loss"] == "l1"
     index = Cohort.open(cohort).index
