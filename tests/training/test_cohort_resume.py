@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import random
 import resource
 import shutil
@@ -24,7 +25,7 @@ from ecg_ka.exporters.wfdb import record_wfdb
 from ecg_ka.preprocess import SignalSpec
 from tests.ecg_ka.ecgs import ecg
 from tests.training.mimic_tree import write_table
-from training.cohort import POTASSIUM, Cohort
+from training.cohort import POTASSIUM, Cohort, sha256_of
 from training.cohort.journal import Part, Reject
 from training.cohort.manifest import ManifestConfig, build
 from training.cohort.writer import Target
@@ -192,14 +193,28 @@ def test_too_little_space_is_said_before_anything_is_read(tmp_path: Path) -> Non
 
 def test_an_index_that_was_tampered_with_is_refused(tmp_path: Path) -> None:
     write(tmp_path)
-    path = tmp_path / "c" / "index.parquet"
-    index = pl.read_parquet(path)
-    pl.concat([index[:5], index[:1].with_columns(split=pl.lit("test"))]).write_parquet(path)
-    with pytest.raises(ValueError, match="more than one split, such as 0"):
-        Cohort.open(tmp_path / "c")
-    index[:5].write_parquet(path)
-    with pytest.raises(ValueError, match="6 signals and 5 rows"):
-        Cohort.open(tmp_path / "c")
+    path, description = tmp_path / "c" / "index.parquet", tmp_path / "c" / "cohort.json"
+    index, about = pl.read_parquet(path), json.loads(description.read_text())
+    in_two = pl.concat([index[:5], index[:1].with_columns(split=pl.lit("test"))])
+    for changed, message in ((in_two, "more than one split, such as 0"), (index[:5], "6 signals and 5 rows")):
+        changed.write_parquet(path)
+        with pytest.raises(ValueError, match="its SHA-256 differs"):
+            Cohort.open(tmp_path / "c")
+        about["sha256"]["index"] = sha256_of(path)
+        description.write_text(json.dumps(about))
+        with pytest.raises(ValueError, match=message):
+            Cohort.open(tmp_path / "c")
+
+
+@pytest.mark.parametrize("name", ["signals.npy", "index.parquet", "cohort.json"])
+def test_a_damaged_cohort_is_refused_by_the_name_of_the_file(tmp_path: Path, name: str) -> None:
+    write(tmp_path)
+    path = tmp_path / "c" / name
+    whole = path.read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"", b"{}", pickle.dumps({"a": 1})):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=rf"{name} .*Delete the folder and make the cohort again"):
+            Cohort.open(tmp_path / "c")
 
 
 def write_files(folder: Path, n: int) -> Path:

@@ -70,7 +70,8 @@ class Cohort:
 
         Raises:
             FileNotFoundError: the folder holds no finished cohort.
-            ValueError: a patient is in two splits, signals and index do not belong together, or another step.
+            ValueError: a file is damaged or was changed, a patient is in two splits, or another step. The signals are
+                too many to be hashed each time; their shape is checked.
         """
         from training.cohort.index import Columns, refuse_leakage
 
@@ -80,10 +81,12 @@ class Cohort:
                 f"{folder} holds no finished cohort ({' and '.join(missing)} missing); make one with "
                 "`python -m training.cohort mimic|manifest|simulated`, which goes on where it was killed"
             )
-        about = json.loads((folder / "cohort.json").read_text())
+        about = _description(folder / "cohort.json")
         if about["step_mv"] != LSB_MV:
             raise ValueError(f"{folder} has steps of {about['step_mv']} mV; expected {LSB_MV}. Make the cohort again")
-        signals = np.load(folder / "signals.npy", mmap_mode="r", allow_pickle=False)
+        signals = _signals(folder / "signals.npy")
+        if sha256_of(folder / "index.parquet") != about["sha256"]["index"]:
+            raise ValueError(f"{folder / 'index.parquet'} is not what was written: its SHA-256 differs. {_AGAIN}")
         index = Columns(folder / "index.parquet")
         if len(signals) != index.n_rows:
             raise ValueError(f"{folder} has {len(signals)} signals and {index.n_rows} rows in its index")
@@ -145,6 +148,31 @@ class Cohort:
         return to_mv(self.signals[rows])
 
 
+_AGAIN = "Delete the folder and make the cohort again"
+
+
+def _description(path: Path) -> dict[str, Any]:
+    try:
+        about = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}). {_AGAIN}") from None
+    missing = {"step_mv", "sha256", "signal", "signal_sha256", "about"} - set(about)
+    if missing:
+        raise ValueError(f"{path} lacks {', '.join(sorted(missing))}. {_AGAIN}")
+    return dict(about)
+
+
+def _signals(path: Path) -> NDArray[np.int16]:
+    """(n, leads, T), never read through pickle."""
+    try:
+        signals = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise ValueError(f"{path} is missing or damaged ({error}). {_AGAIN}") from None
+    if not isinstance(signals, np.ndarray) or signals.ndim != 3 or signals.dtype != np.int16:
+        raise ValueError(f"{path} holds no int16 (ECGs, leads, samples). {_AGAIN}")
+    return signals
+
+
 def at_half_rate(cohort: Cohort) -> Cohort:
     """The cohort with signals in memory, each pair of samples averaged and rounded to the grid."""
     n, n_leads, t = cohort.signals.shape
@@ -154,6 +182,12 @@ def at_half_rate(cohort: Cohort) -> Cohort:
         signals[start : start + 1024] = (steps[:, :, ::2] + steps[:, :, 1::2] + 1) >> 1
     about = {**cohort.about, "signal": {**cohort.about["signal"], "fs_hz": cohort.about["signal"]["fs_hz"] / 2}}
     return Cohort(signals, cohort.index, about)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def to_steps(signal_mv: NDArray[np.float32]) -> NDArray[np.int16]:

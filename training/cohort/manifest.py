@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from training.cohort import POTASSIUM, Label
+from training.cohort import POTASSIUM, Label, sha256_of
 from training.cohort.index import WRITTEN_BY_BUILDERS
 from training.cohort.records import BuildOptions, Listing, write_records
 from training.cohort.steps import Step
 from training.cohort.tables import collect, moment, table
-from training.cohort.writer import sha256_of
 
 if TYPE_CHECKING:
     import polars as pl

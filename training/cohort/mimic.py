@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from training.cohort import POTASSIUM
+from training.cohort import POTASSIUM, sha256_of
 from training.cohort.labels import Labels, Specimen, Wanted, nearest, read_labels
 from training.cohort.records import BuildOptions, Listing, write_records
 from training.cohort.steps import Step
 from training.cohort.tables import collect, moment, table, table_named
-from training.cohort.writer import sha256_of
 
 if TYPE_CHECKING:
     import polars as pl

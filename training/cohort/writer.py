@@ -19,7 +19,7 @@ import scipy
 
 import ecg_ka
 from ecg_ka.preprocess import LSB_MV, SignalSpec
-from training.cohort import Label, Split
+from training.cohort import Label, Split, sha256_of
 from training.cohort.index import in_standard_form, refuse_leakage
 from training.cohort.journal import Journal, Reject, discard
 
@@ -121,12 +121,6 @@ class Target:
             _to_disk(path)
         folder.replace(self.out)
         discard(journal.folder)
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _software() -> dict[str, str]:
