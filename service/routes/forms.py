@@ -64,6 +64,7 @@ REPLAY_KEY: dict[str, Any] = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "a name for this request: sent again within 24 hours with the same body, it does nothing again",
+    "description": "a name for this request: sent again within 24 hours with the same body, it does nothing again; "
+    "output, subject and client_reference may differ",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": f"^{REPLAY_KEY_PATTERN}$"},
 }
