@@ -54,7 +54,7 @@ class PredictFields(OneEcgFields):
         Field(
             exclude=True,
             description="language of the answer: json; fhir (R4 transaction bundle), dicom-sr (Comprehensive SR, for "
-            "an ECG that came as DICOM) and hl7v2 (v2.5.1 ORU^R01) for records; pdf and svg (the page with the tracing)"
+            "an ECG that came as DICOM) and hl7v2 (v2.5.1 ORU^R01) for records; pdf and svg (page with the tracing)",
         ),
     ] = Output.JSON
     subject: Annotated[
