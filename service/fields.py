@@ -43,18 +43,24 @@ class OneEcgFields(EcgFields):
 
 
 class PredictFields(OneEcgFields):
-    """What may stand beside the ECG of one estimate: also in which language the answer is wanted, and for whom."""
+    """What may stand beside the ECG of one estimate: also in which language the answer is wanted, and for whom.
+
+    Those are left out of dumps and with them of the hash of a request: an ``Idempotency-Key`` sent again with another
+    of them asks for the same estimate in another language.
+    """
 
     output: Annotated[
         Output,
         Field(
+            exclude=True,
             description="language of the answer: json; fhir (R4 transaction bundle), dicom-sr (Comprehensive SR, for "
-            "an ECG that came as DICOM) and hl7v2 (v2.5.1 ORU^R01) for records; pdf and svg (the page with the tracing)"
+            "an ECG that came as DICOM) and hl7v2 (v2.5.1 ORU^R01) for records; pdf and svg (page with the tracing)",
         ),
     ] = Output.JSON
     subject: Annotated[
         str | None,
         Field(
+            exclude=True,
             max_length=320,
             description="for fhir and hl7v2: a FHIR reference to the patient, or assigner and record number with a bar "
             "between; copied into this answer and stored nowhere",
@@ -63,7 +69,11 @@ class PredictFields(OneEcgFields):
     ] = None
     client_reference: Annotated[
         str | None,
-        Field(max_length=120, description="for fhir and hl7v2: what the caller calls this request; as for subject"),
+        Field(
+            exclude=True,
+            max_length=120,
+            description="for fhir and hl7v2: what the caller calls this request; as for subject",
+        ),
     ] = None
 
 

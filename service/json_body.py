@@ -25,7 +25,7 @@ def json_body(kind: type[F]) -> Callable[[Request], Awaitable[F]]:
     """The dependency that reads a body of this kind."""
 
     async def receive(request: Request) -> F:
-        body = await _read(request)
+        body = await read_json(request, MAX_BYTES)
         try:
             return kind.model_validate_json(body)
         except ValidationError as error:
@@ -35,17 +35,27 @@ def json_body(kind: type[F]) -> Callable[[Request], Awaitable[F]]:
     return receive
 
 
-async def _read(request: Request) -> bytes:
+def is_json(request: Request) -> bool:
+    """Whether the request says so of its body."""
+    return parse_options_header(request.headers.get("content-type"))[0] == b"application/json"
+
+
+async def read_json(request: Request, max_bytes: int) -> bytes:
+    """The body, once all of it is there.
+
+    Raises:
+        UnsupportedBody, BodyTooLarge, UploadTimeout: as named.
+    """
     settings: Settings = request.state["settings"]
-    if parse_options_header(request.headers.get("content-type"))[0] != b"application/json":
+    if not is_json(request):
         raise UnsupportedBody("the body is not application/json; send it as JSON.")
     body = bytearray()
     try:
         async with asyncio.timeout(settings.upload_timeout_s):
             async for chunk in request.stream():
                 body += chunk
-                if len(body) > MAX_BYTES:
-                    raise BodyTooLarge(f"the request body has more than {MAX_BYTES} bytes; expected at most that many.")
+                if len(body) > max_bytes:
+                    raise BodyTooLarge(f"the request body has more than {max_bytes} bytes; expected at most that many.")
     except TimeoutError:
         raise UploadTimeout(f"the body did not arrive within {settings.upload_timeout_s:g} s; send it again.") from None
     return bytes(body)

@@ -148,8 +148,8 @@ class EstimateOut(_Out):
 
 
 class WaveEffectOut(_Out):
-    """By how much the estimate changes when one wave of these leads is replaced by the baseline: below zero where the
-    wave raises it. Null when the ECG has no such wave."""
+    """By how much the estimate changes when a wave of these leads is replaced, ``T(U)`` by a usual T, the others by
+    the baseline: below zero where the wave raises it. Null when the ECG has no such wave."""
 
     wave: Wave
     leads: list[str]

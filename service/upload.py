@@ -1,4 +1,4 @@
-"""The multipart body of a request for an estimate, read into memory and never onto a disk."""
+"""The body of a request for an estimate, a form or an ECG as JSON, read into memory and never onto a disk."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from ecg_ka import Estimator
 from service.errors import InvalidRequest, MalformedBody, UnsupportedBody, UploadTimeout
+from service.json_body import is_json, read_json
 from service.packing import fingerprint_of, packed
 from service.settings import Settings
 from service.state import PATIENCE_S, LoadedEstimator
@@ -78,7 +79,9 @@ def upload_of(kind: type[F]) -> Callable[[Request, Estimator], AsyncIterator[Upl
             Overloaded: before that too, or when no place gets free for seconds once the body is there.
             UnsupportedBody, MalformedBody, BodyTooLarge, UploadTimeout, InvalidRequest: as named.
         """
-        refuse_other_requests(request)
+        refuse_query(request)
+        if not is_json(request):
+            refuse_other_bodies(request)
         async with AsyncExitStack() as place:
             with request.state["uploads"].entered():
                 upload = await _upload(request, kind)
@@ -94,10 +97,28 @@ def refuse_other_requests(request: Request) -> None:
     Raises:
         UnsupportedBody, InvalidRequest: as named.
     """
+    refuse_query(request)
+    refuse_other_bodies(request)
+
+
+def refuse_query(request: Request) -> None:
+    """Let nothing pass that says more in its address.
+
+    Raises:
+        InvalidRequest: there is a query.
+    """
     if request.query_params:
         raise InvalidRequest(
             "the address holds a query; expected none. Send level, output and the like as form fields."
         )
+
+
+def refuse_other_bodies(request: Request) -> None:
+    """Let nothing but a form pass.
+
+    Raises:
+        UnsupportedBody: it says of its body that it is another thing.
+    """
     media_type, options = parse_options_header(request.headers.get("content-type"))
     if media_type != b"multipart/form-data":
         raise UnsupportedBody("the body is not multipart/form-data; send the ECG as a form upload in the field 'file'.")
@@ -106,6 +127,9 @@ def refuse_other_requests(request: Request) -> None:
 
 
 async def _upload(request: Request, kind: type[F]) -> Upload[F]:
+    if is_json(request):
+        settings: Settings = request.state["settings"]
+        return Upload(source=await read_json(request, settings.max_upload_bytes), fields=kind())
     form = await parse_form(request, MAX_FILES)
     try:
         return Upload(source=source_of(await files_of(form, "file")), fields=fields_of(form, kind))

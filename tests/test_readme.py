@@ -43,6 +43,11 @@ def test_every_line_of_the_tree_is_there() -> None:
         assert (ROOT / path).exists(), path
 
 
+def test_no_sentence_stands_twice() -> None:
+    sentences = [line for line in README.splitlines() if len(line) > 80]
+    assert len(sentences) == len(set(sentences))
+
+
 def test_notice_and_commands() -> None:
     assert "not a medical device" in README
     assert "make demo" in README

@@ -22,12 +22,15 @@ export const tracing = (ecg) => posted("v1/tracing", ecg).then((answer) => answe
 export const explanation = (ecg) => posted("v1/explain", ecg).then((answer) => answer.json());
 export const output = (ecg, name) => posted("v1/predict", ecg, { output: name }).then((answer) => answer.blob());
 
-async function posted(path, { files, fields }, more = {}) {
+// A name for an estimate: what is asked under it again, in another language, is not kept again.
+export const newName = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+
+async function posted(path, { files, fields, name }, more = {}) {
   const body = new FormData();
   for (const file of files) body.append("file", file, file.name);
-  for (const [name, value] of Object.entries({ ...fields, ...more })) body.append(name, value);
+  for (const [field, value] of Object.entries({ ...fields, ...more })) body.append(field, value);
   try {
-    return await asked(path, { method: "POST", body });
+    return await asked(path, { method: "POST", body, headers: { "Idempotency-Key": name } });
   } catch (refusal) {
     // A service that wants a key does not read the body first, and a browser may see that as a broken connection.
     if (refusal.status === 0) await asked("v1/model");
@@ -36,7 +39,7 @@ async function posted(path, { files, fields }, more = {}) {
 }
 
 async function asked(path, request = {}) {
-  const headers = key.get() ? { Authorization: `Bearer ${key.get()}` } : {};
+  const headers = { ...request.headers, ...(key.get() ? { Authorization: `Bearer ${key.get()}` } : {}) };
   let answer;
   try {
     answer = await fetch(path, { ...request, headers, credentials: "omit", redirect: "error" });

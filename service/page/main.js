@@ -70,7 +70,7 @@ async function take(files) {
 
 async function estimate() {
   const mine = ++latest;
-  const ecg = { files: shown.ecg.files, fields: fields() };
+  const ecg = { files: shown.ecg.files, fields: fields(), name: api.newName() };
   shown.ecg = ecg;
   byId("refusal").hidden = true;
   byId("status").textContent = "Estimating …";

@@ -11,7 +11,7 @@ import ecg_ka
 from service.fields import ExplainFields
 from service.keeping import TheKeeper
 from service.outputs import descriptions, response_of
-from service.routes.forms import ONE_ECG, form_of
+from service.routes.forms import one_ecg_of
 from service.routes.refusals import refusals
 from service.schemas import EstimateOut, ExplanationOut
 from service.state import LoadedEstimator
@@ -26,7 +26,7 @@ _PAGES = (ecg_ka.Output.SVG, ecg_ka.Output.PDF)
     "/explain",
     response_model=ExplanationOut,
     responses={200: {"content": descriptions(_PAGES)}, **refusals(400, 408, 413, 415, 422, 501, 503)},
-    openapi_extra=form_of(ExplainFields, file=ONE_ECG),
+    openapi_extra=one_ecg_of(ExplainFields),
 )
 def explain(upload: ReceivedUpload, estimator: LoadedEstimator, keeper: TheKeeper) -> ExplanationOut | Response:
     """Which part of the beat moves the estimate of one ECG: its effect, wave by wave and lead group by lead group, or

@@ -19,6 +19,19 @@ _FILES = {
 }
 
 
+_ECG_JSON = {
+    "type": "object",
+    "description": "a list of samples in mV a lead; to say more beside it, send this as a file in a form",
+    "properties": {
+        "fs_hz": {"type": "number", "exclusiveMinimum": 0},
+        "leads": {"type": "array", "items": {"type": "string"}, "examples": [["I", "II", "V1"]]},
+        "signal_mv": {"type": "array", "items": {"type": "array", "items": {"type": "number"}}},
+        "age_years": {},  # what is no age is as none
+    },
+    "required": ["fs_hz", "leads", "signal_mv"],
+}
+
+
 def form_of(fields: type[BaseModel], **files: str) -> dict[str, Any]:
     """The request body of an upload: its fields, and those that hold files, each with its description."""
     schema = _described(fields)
@@ -27,6 +40,13 @@ def form_of(fields: type[BaseModel], **files: str) -> dict[str, Any]:
     given = {name: _without_null(field) for name, field in schema["properties"].items()}
     schema |= {"properties": {**uploads, **given}, "required": required}
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+
+
+def one_ecg_of(fields: type[BaseModel]) -> dict[str, Any]:
+    """The request body of one ECG: a form with its fields, or the ECG alone as JSON."""
+    body = form_of(fields, file=ONE_ECG)
+    body["requestBody"]["content"]["application/json"] = {"schema": _ECG_JSON}
+    return body
 
 
 def json_of(kind: type[BaseModel]) -> dict[str, Any]:
@@ -64,6 +84,7 @@ REPLAY_KEY: dict[str, Any] = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "a name for this request: sent again within 24 hours with the same body, it does nothing again",
+    "description": "a name for this request: sent again within 24 hours with the same body, it does nothing again; "
+    "output, subject and client_reference may differ",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": f"^{REPLAY_KEY_PATTERN}$"},
 }

@@ -10,7 +10,7 @@ import ecg_ka
 from service.fields import PredictFields
 from service.keeping import TheKeeper
 from service.outputs import answer_of, descriptions
-from service.routes.forms import ONE_ECG, REPLAY_KEY, form_of
+from service.routes.forms import REPLAY_KEY, one_ecg_of
 from service.routes.refusals import refusals
 from service.schemas import EstimateOut
 from service.state import LoadedEstimator
@@ -24,7 +24,7 @@ ReceivedUpload = Annotated[Upload[PredictFields], Depends(upload_of(PredictField
     "/predict",
     response_model=EstimateOut,
     responses={200: {"content": descriptions()}, **refusals(400, 408, 409, 413, 415, 422, 501, 503)},
-    openapi_extra={**form_of(PredictFields, file=ONE_ECG), "parameters": [REPLAY_KEY]},
+    openapi_extra={**one_ecg_of(PredictFields), "parameters": [REPLAY_KEY]},
 )
 def predict(
     request: Request, upload: ReceivedUpload, estimator: LoadedEstimator, keeper: TheKeeper

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends
 import ecg_ka
 from service.fields import EcgFields
 from service.kept_schemas import LeadQualityOut, QualityReportOut
-from service.routes.forms import ONE_ECG, form_of
+from service.routes.forms import one_ecg_of
 from service.routes.refusals import refusals
 from service.upload import Upload, upload_of
 
@@ -17,9 +17,7 @@ router = APIRouter(prefix="/v1", tags=["quality"])
 ReceivedUpload = Annotated[Upload[EcgFields], Depends(upload_of(EcgFields))]
 
 
-@router.post(
-    "/quality", responses=refusals(400, 408, 413, 415, 422, 503), openapi_extra=form_of(EcgFields, file=ONE_ECG)
-)
+@router.post("/quality", responses=refusals(400, 408, 413, 415, 422, 503), openapi_extra=one_ecg_of(EcgFields))
 def quality(upload: ReceivedUpload) -> QualityReportOut:
     """How good the signal of one ECG is, lead by lead, as the estimate would judge it; nothing is kept."""
     fields = upload.fields

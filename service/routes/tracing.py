@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends
 
 import ecg_ka
 from service.fields import EcgFields
-from service.routes.forms import ONE_ECG, form_of
+from service.routes.forms import one_ecg_of
 from service.routes.refusals import refusals
 from service.schemas import TracingOut
 from service.state import LoadedEstimator
@@ -19,9 +19,7 @@ router = APIRouter(prefix="/v1", tags=["quality"])
 ReceivedUpload = Annotated[Upload[EcgFields], Depends(upload_of(EcgFields))]
 
 
-@router.post(
-    "/tracing", responses=refusals(400, 408, 413, 415, 422, 503), openapi_extra=form_of(EcgFields, file=ONE_ECG)
-)
+@router.post("/tracing", responses=refusals(400, 408, 413, 415, 422, 503), openapi_extra=one_ecg_of(EcgFields))
 def tracing(upload: ReceivedUpload, estimator: LoadedEstimator) -> TracingOut:
     """What the model looks at of one ECG, lead by lead and unfiltered, also where its estimate would be withheld;
     nothing is kept."""

@@ -137,9 +137,11 @@ def test_the_page_asks_for_a_key_and_keeps_it_for_the_tab(
     expect(dialog).to_contain_text("does not know this key")
     give(page, key[0])
     expect(page.locator("#model-name")).to_contain_text("Model")
-    answered(page, high())
-    with page.expect_download():
+    with page.expect_request("**/v1/predict") as first:
+        answered(page, high())
+    with page.expect_download(), page.expect_request("**/v1/predict") as again:
         page.get_by_role("button", name="FHIR").click()  # allowed there, and marked as test
+    assert again.value.headers["idempotency-key"] == first.value.headers["idempotency-key"]  # it is not kept twice
     page.reload()
     expect(page.locator("#model-name")).to_contain_text("Model")
     stored = page.evaluate("[Object.keys(localStorage), Object.keys(sessionStorage).sort(), document.cookie]")

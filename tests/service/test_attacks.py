@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import func, select
 
 from service.app import create_app
 from service.settings import Settings
 from service.storage.spool import Spool
 from service.storage.store import Store
+from service.storage.tables import ESTIMATES
 from tests.service.test_access import bearer, made
 
 
@@ -128,6 +130,19 @@ def test_a_replay_with_another_body_is_refused_and_the_same_body_does_nothing_ag
     kept = keeping.post("/v1/feedback", json=value, headers=once)
     assert keeping.post("/v1/feedback", json=value, headers=once).json() == kept.json()
     assert keeping.post("/v1/feedback", json=value | {"potassium": 9.9}, headers=once).status_code == 422
+
+
+def test_a_replay_in_another_language_is_the_same_estimate(keeping: TestClient, dicom_bytes: bytes) -> None:
+    ids = [
+        keeping.post(
+            "/v1/predict", files={"file": ("a", dicom_bytes)}, data=data, headers={"Idempotency-Key": "visit-2"}
+        ).headers["x-estimate-id"]
+        for data in ({}, {"output": "pdf"}, {"output": "svg"})
+    ]
+    assert len(set(ids)) == 1
+    store: Store = keeping.app_state["store"]
+    with store.database.read() as connection:
+        assert connection.execute(select(func.count()).select_from(ESTIMATES)).scalar_one() == 1
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a b", "a\tb", "ä"])

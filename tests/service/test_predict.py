@@ -42,6 +42,18 @@ def test_a_real_dicom_ecg_gets_the_library_answer(server: Any, estimator: ecg_ka
     assert answer.json()["disclaimer"] == ecg_ka.DISCLAIMER
 
 
+def test_an_ecg_as_json_gets_the_library_answer_and_what_is_none_an_error(
+    server: Any, estimator: ecg_ka.Estimator, json_bytes: bytes
+) -> None:
+    def post(body: bytes) -> Any:
+        return server.client.post("/v1/predict", content=body, headers={"Content-Type": "application/json"})
+
+    answer = post(json_bytes)
+    assert plain(answer.json()) == plain(estimator.estimate(ecg_ka.read(json_bytes)).to_dict())
+    refused = [post(body).status_code for body in (b"", b"--b--", b"{}", b"[" * 100_000, json_bytes[:-1], b"null")]
+    assert set(refused) <= {400, 415}
+
+
 def test_what_the_caller_knows_travels_to_the_library(
     server: Any, estimator: ecg_ka.Estimator, beats_mv: NDArray[np.float64]
 ) -> None:
