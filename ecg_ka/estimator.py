@@ -74,11 +74,14 @@ class Outputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Window:
-    """The part of a record that the network sees, its quality, and where in the record it starts."""
+    """The part of a record that the network sees, its quality, where in the record it starts, the network's input and
+    what the network gives for it, without history."""
 
     record: EcgRecord
     quality: SignalQuality
     start_s: float
+    model_input: ModelInput
+    potassium_mmol_l: float
 
 
 class Estimator:
@@ -115,11 +118,14 @@ class Estimator:
 
         Raises:
             UnusableRecord: leads, length or activity do not suffice.
+            BundleError: ``personal`` is given, and the bundle holds no variance components.
             ValueError: a level, or an age, outside the range.
         """
         if not 0.5 <= level <= 0.99:
             raise ValueError(f"level {level}; expected 0.5 to 0.99, such as 0.9")
         _refuse_no_age(age_years)
+        if personal is not None and self.bundle.personal is None:
+            raise BundleError("this bundle knows no patients; personal has to come from its own personalize()")
         started = time.perf_counter()
         window, start_s = choose_window(record, self.bundle.signal)
         quality = assess(window)
@@ -189,27 +195,35 @@ class Estimator:
 
     def _earlier(self, record: EcgRecord, number: int) -> float:
         try:
-            window = self.usable_window(record).record
+            return self.usable_window(record).potassium_mmol_l
         except UnusableRecord as error:
             raise UnusableRecord(
                 f"earlier ECG {number} cannot be used: {error}. Leave it out of the history"
             ) from error
-        return self.infer(to_model_input(window, self.bundle.signal))[0]
 
     def usable_window(self, record: EcgRecord, age_years: float | None = None) -> Window:
         """What of a record an estimate is made from; ``age_years`` as in :meth:`estimate`.
 
         Raises:
-            UnusableRecord: its signal, or the patient's age, withholds the estimate.
+            UnusableRecord: its signal, the patient's age, or its novelty withholds the estimate.
             ValueError: an age outside the range.
         """
         _refuse_no_age(age_years)
-        window, start_s = choose_window(record, self.bundle.signal)
+        policy, spec = self.bundle.policy, self.bundle.signal
+        window, start_s = choose_window(record, spec)
         quality = assess(window)
-        reasons = self.bundle.policy.reasons(recording_findings(record, quality, self.bundle.signal, age_years))
-        if reasons:
-            raise UnusableRecord(f"its estimate is withheld: {'; '.join(reasons)}")
-        return Window(record=window, quality=quality, start_s=start_s)
+        _refuse_withheld(policy.reasons(recording_findings(record, quality, spec, age_years)))
+        model_input = to_model_input(window, spec)
+        outputs = self.outputs(model_input)
+        p_value = self.novelty(model_input, outputs).p_value
+        _refuse_withheld(policy.reasons(novelty_finding(p_value, policy.novelty_p)))
+        return Window(
+            record=window,
+            quality=quality,
+            start_s=start_s,
+            model_input=model_input,
+            potassium_mmol_l=outputs.potassium_mmol_l,
+        )
 
     def infer(self, model_input: ModelInput) -> tuple[float, float]:
         """Potassium and spread in mmol/L as the network gives them for one input."""
@@ -285,6 +299,11 @@ class _Value:
 def _refuse_no_age(age_years: float | None) -> None:
     if age_years is not None and not 0 <= age_years <= OLDEST_YEARS:
         raise ValueError(f"age_years {age_years:g}; expected 0 to {OLDEST_YEARS:g}, or None where it is not known")
+
+
+def _refuse_withheld(reasons: tuple[str, ...]) -> None:
+    if reasons:
+        raise UnusableRecord(f"its estimate is withheld: {'; '.join(reasons)}")
 
 
 def _region(bundle: Bundle, potassium: float, predictive: Predictive, interval: Interval) -> Region:

@@ -58,7 +58,7 @@ class Predictive:
     def median(self) -> float:
         """Middle of the distribution in mmol/L."""
         n = len(self.values)
-        return float((self.values[(n - 1) // 2] + self.values[n // 2]) / 2)
+        return within_limits(float((self.values[(n - 1) // 2] + self.values[n // 2]) / 2))
 
     def interval(self, level: float) -> Interval:
         """The central interval; covers with probability at least ``level`` when ECGs are exchangeable with the
@@ -120,6 +120,9 @@ class ConformalDistribution:
     def __post_init__(self) -> None:
         for name, scores in {**self.scores, "reach": self.reach}.items():
             ascending(name, scores)
+        empty = [name for name, scores in self.scores.items() if not len(scores)]
+        if empty or "all" not in self.scores:
+            raise ValueError(f"no calibration ECG has a score in {empty or ['all']}")
 
     @classmethod
     def fit(

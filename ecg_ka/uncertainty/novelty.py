@@ -52,6 +52,8 @@ class NoveltyModel:
                 raise ValueError(f"novelty: {name} is not finite float32 of shape {shape}")
         if not ((self.scale > 0).all() and (self.usual > 0).all()):
             raise ValueError("novelty: a scale or the usual distance is not above 0")
+        if not _is_correlation(self.correlation):
+            raise ValueError("novelty: correlation is not symmetric and positive definite")
         ascending("novelty", self.scores)
 
     @classmethod
@@ -111,6 +113,15 @@ def _precision(model: NoveltyModel, known: bytes) -> NDArray[np.float64]:
     square = np.ix_(there, there)
     precision[square] = np.linalg.inv(model.correlation[square].astype(np.float64))
     return precision
+
+
+def _is_correlation(matrix: Singles) -> bool:
+    """Whether every part of it can be inverted, so that no distance is below 0."""
+    try:
+        np.linalg.cholesky(matrix.astype(np.float64))
+    except np.linalg.LinAlgError:
+        return False
+    return bool((matrix == matrix.T).all())
 
 
 def _moments(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:

@@ -266,13 +266,15 @@ def test_what_a_library_warns_about_does_not_reach_the_terminal(tmp_path: Path) 
     assert "Warning" not in out.stderr
 
 
-def test_no_probability_reads_as_an_exclusion() -> None:
-    """A very small probability is shown as less than the smallest that is printed, never as zero."""
+@pytest.mark.parametrize(("p", "shown"), [(0.0004, "<0.001"), (0.9996, ">0.999")])
+def test_no_probability_reads_as_an_exclusion_or_a_certainty(p: float, shown: str) -> None:
+    """What would be printed as 0.000 or 1.000 is shown as a bound."""
     answer = Estimator.load().estimate(ecg(4, 7.6))
-    low = replace(answer, probabilities=tuple(replace(p, p=0.0004) for p in answer.probabilities or ()))
-    row = estimates_text([("a", low)]).splitlines()[1]
-    assert "<0.001" in row
+    extreme = replace(answer, probabilities=tuple(replace(q, p=p) for q in answer.probabilities or ()))
+    row = estimates_text([("a", extreme)]).splitlines()[1]
+    assert row.count(shown) == 2
     assert " 0.000" not in row
+    assert " 1.000" not in row
 
 
 def test_history_moves_the_answer_and_is_told(file: Path, tmp_path: Path) -> None:

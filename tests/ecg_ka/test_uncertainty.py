@@ -169,6 +169,13 @@ def test_the_median_is_the_middle(values: list[float]) -> None:
     assert Predictive(np.sort(values), UNKNOWN).median() == pytest.approx(np.median(values))
 
 
+@pytest.mark.parametrize("estimate", [-4.0, 0.9, 12.3, 30.0])
+def test_beyond_the_limits_the_median_stays_within_the_interval(estimate: float) -> None:
+    predictive = Predictive(estimate + np.linspace(-0.1, 0.1, 99), UNKNOWN)
+    interval = predictive.interval(0.9)
+    assert interval.lower <= predictive.median() <= interval.upper
+
+
 @pytest.mark.parametrize("level", [0.5, 0.8, 0.9, 0.95])
 def test_the_coverage_beside_the_interval_is_that_of_the_calibration_ecgs(level: float) -> None:
     rng = np.random.default_rng(2)
