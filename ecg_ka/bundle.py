@@ -161,7 +161,7 @@ def load_bundle(folder: Path = SHIPPED) -> Bundle:
             )
         files = _verified(folder, manifest.pop("files"))
         return _build(manifest, files, hashlib.sha256(manifest_bytes).hexdigest())
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BundleError(
             f"{folder / _MANIFEST} is malformed ({error!r}); expected what training.export wrote"
         ) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -232,9 +232,8 @@ class Estimator:
 
     def outputs(self, model_input: ModelInput) -> Outputs:
         """All that the network gives for one input."""
-        names = ["potassium_mmol_l", "spread_mmol_l", "embedding"]
-        names += ["epistemic_sd_mmol_l"] if self.bundle.members > 1 else []
-        potassium, spread, embedding, *epistemic = self._session.run(names, {"signal_mv": model_input.signal_mv[None]})
+        inputs = {"signal_mv": model_input.signal_mv[None]}
+        potassium, spread, embedding, *epistemic = self._session.run(_output_names(self.bundle), inputs)
         return Outputs(
             potassium_mmol_l=float(potassium[0]),
             spread_mmol_l=float(spread[0]),
@@ -371,4 +370,22 @@ def _session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
     expected = [len(bundle.signal.leads), bundle.signal.n_samples]
     if shape != expected:
         raise BundleError(f"the ONNX graph takes {shape}; its signal spec gives {expected}. Export the bundle again")
+    _refuse_misfit(bundle, {output.name: output.shape for output in session.get_outputs()})
     return session
+
+
+def _refuse_misfit(bundle: Bundle, shapes: Mapping[str, Sequence[object]]) -> None:
+    """What the graph gives has to be what the rest of the bundle takes."""
+    missing = set(_output_names(bundle)) - set(shapes)
+    if missing:
+        raise BundleError(f"the ONNX graph does not give {sorted(missing)}. Export the bundle again")
+    blank = np.zeros((len(bundle.signal.leads), bundle.signal.n_samples), dtype=np.float32)
+    expected = bundle.novelty.mean.size - fingerprint(blank, bundle.signal.fs_hz).values.size
+    width = shapes["embedding"][-1]
+    if isinstance(width, int) and width != expected:  # a graph of several members does not state it
+        raise BundleError(f"the ONNX graph embeds in {width} numbers; the novelty part takes {expected} numbers")
+
+
+def _output_names(bundle: Bundle) -> list[str]:
+    names = ["potassium_mmol_l", "spread_mmol_l", "embedding"]
+    return [*names, "epistemic_sd_mmol_l"] if bundle.members > 1 else names

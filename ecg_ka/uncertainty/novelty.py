@@ -5,9 +5,7 @@ One Mahalanobis distance (Lee et al., NeurIPS 2018, without classes) over the em
 exchangeable with the calibration ECGs. What is kept are mean and covariance of many patients and sorted scores: of no
 ECG is anything told.
 
-Tried on simulated ECGs at 5 % false alarms and left out: the distance to 167 centroids of at least 20 patients each
-(finds less than the Mahalanobis distance of the embedding in every kind), the embedding alone (14 % of shuffled leads,
-82 % of double speed), and the larger of the distances of embedding and fingerprint (83 % of half speed).
+docs/uncertainty.md has what else was tried.
 """
 
 from __future__ import annotations
@@ -84,7 +82,7 @@ class NoveltyModel:
 
     def novelty(self, embedding: Singles, found: Fingerprint) -> Novelty:
         """Distance, and the share of calibration ECGs, this one counted, that lie at least as far."""
-        distance = np.float32(self.distance(embedding, found))
+        distance = np.float32(min(self.distance(embedding, found), float(np.finfo(np.float32).max)))
         farther = len(self.scores) - int(np.searchsorted(self.scores, distance))
         return Novelty(distance=float(distance), p_value=(farther + 1) / (len(self.scores) + 1))
 

@@ -69,7 +69,8 @@ class LabelDensity:
     n_train: int
 
     def __post_init__(self) -> None:
-        if self.counts.ndim != 1 or (self.counts < 0).any() or not self.counts.sum() > 0 or self.n_train < 1:
+        are_counts = self.counts.ndim == 1 and (self.counts >= 0).all() and self.counts.sum() > 0
+        if not are_counts or not 1 <= self.n_train < 2**53:
             raise ValueError(f"{self} is no density; expected counts of labels, and at least one training ECG")
 
     @classmethod

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from safetensors.numpy import save
 
 from ecg_ka import SHIPPED, BundleError, Estimator
 from ecg_ka.bundle import load_bundle, save_bundle
+from ecg_ka.uncertainty import NoveltyModel
 
 
 @pytest.fixture
@@ -93,6 +95,7 @@ def test_a_changed_or_absent_file_is_refused_by_name(copy: Path, name: str) -> N
         {"density": {"first_bin": 20, "counts": [0], "n_train": 2}},
         {"density": {"first_bin": 20, "counts": [[1]], "n_train": 2}},
         {"density": {"first_bin": 20, "counts": [1], "n_train": 0}},
+        {"density": {"first_bin": 20, "counts": [10**30], "n_train": 1}},
         {"personal": {"intercept": 1.0, "slope": 0.7, "between": float("inf"), "within": 0.1, "n_patients": 200}},
         {"personal": {"intercept": 1.0, "slope": 0.7, "between": 0.2, "within": float("inf"), "n_patients": 200}},
         {"wide_interval_mmol_l": float("nan")},
@@ -123,6 +126,16 @@ def test_a_bundle_of_the_format_before_says_what_to_do(copy: Path) -> None:
     edit(copy, format_version=3)
     with pytest.raises(BundleError, match=r"format version 3; expected 4\. Export its run again"):
         load_bundle(copy)
+
+
+def test_a_graph_that_does_not_give_what_the_rest_takes_is_refused() -> None:
+    shipped = load_bundle()
+    with pytest.raises(BundleError, match=r"does not give \['epistemic_sd_mmol_l'\]"):
+        Estimator(replace(shipped, members=3))
+    parts = shipped.novelty.to_arrays()
+    fewer = {name: parts[name][:-1] for name in ("mean", "scale")} | {"correlation": parts["correlation"][:-1, :-1]}
+    with pytest.raises(BundleError, match="the novelty part takes 319 numbers"):
+        Estimator(replace(shipped, novelty=NoveltyModel.from_arrays(parts | fewer)))
 
 
 Arrays = dict[str, NDArray[np.float32]]

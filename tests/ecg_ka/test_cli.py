@@ -297,12 +297,21 @@ def test_history_moves_the_answer_and_is_told(file: Path, tmp_path: Path) -> Non
         ("path,k\nearlier.csv,4.1\n", "with the columns path, potassium_mmol_l"),
         ("path,potassium_mmol_l\nearlier.csv,high\n", "potassium 'high'; expected a value from 1 to 12"),
         ("path,potassium_mmol_l\nabsent.csv,4.1\n", "absent.csv"),
+        ("path,potassium_mmol_l\npairs.csv,4.1\n", "pairs.csv, ECG 'pairs.csv'"),
+        ("path,potassium_mmol_l\nearlier.csv,4.1\nearlier.csv,4.2\n", "lists an ECG twice"),
     ],
 )
 def test_a_history_that_cannot_be_read_ends_with_one_line(file: Path, tmp_path: Path, table: str, told: str) -> None:
     (tmp_path / "earlier.csv").write_bytes(csv_bytes(ecg(4, 4.1)))
     (tmp_path / "pairs.csv").write_text(table)
     assert told in ecg_ka("estimate", file, "--history", tmp_path / "pairs.csv", code=2)
+
+
+def test_an_ecg_is_not_estimated_from_its_own_potassium(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "pairs.csv").write_text(f"path,potassium_mmol_l\n{file},6.1\n")
+    assert "refused: ECG error: it is in the history" in ecg_ka(
+        "estimate", file, "--history", tmp_path / "pairs.csv", code=2
+    )
 
 
 def test_explain_prints_a_table_and_draws_the_page(file: Path, tmp_path: Path) -> None:
