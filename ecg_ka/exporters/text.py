@@ -140,7 +140,7 @@ def _calibrated(answer: Estimate) -> list[str]:
         f"label-conditional interval: {_bounds(by_label)}; holds {_coverage(by_label)} of them",
         *_model_doubt(answer),
         f"bands: {', '.join(band.words for band in answer.bands)}; category: {answer.category}",
-        f"severe bands: {', '.join(band.words for band in answer.severe_bands or ()) or 'none'}",
+        f"severe bands: {', '.join(band.words for band in answer.severe_bands or ()) or 'none in the set'}",
         *_personal(answer),
     ]
 
