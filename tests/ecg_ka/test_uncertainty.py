@@ -163,6 +163,15 @@ def test_a_small_group_of_estimates_joins_its_neighbour_and_no_score_is_lost(n_h
     assert n_used == n_high if n_high >= 100 else n_used > n_high
 
 
+def test_where_the_middle_itself_has_too_few_scores_those_of_all_are_used() -> None:
+    """Low estimates and high ones, none between: those of the middle have no neighbour further in to join."""
+    rng = np.random.default_rng(9)
+    estimates = np.concatenate([rng.uniform(2.0, 2.4, 200), np.full(40, 4.1), rng.uniform(6.6, 8.0, 200)])
+    made = ConformalDistribution.fit(Pairs(estimates, np.ones(440), estimates), REGIONS)
+    assert {name: len(scores) for name, scores in made.scores.items()} == {"all": 440, "0": 200, "9": 200}
+    assert len(made.predict(4.1, 1.0).values) == 440
+
+
 @given(st.lists(st.floats(2, 9), min_size=1, max_size=60))
 @settings(max_examples=50, deadline=None)
 def test_the_median_is_the_middle(values: list[float]) -> None:
