@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -160,7 +161,7 @@ def load_bundle(folder: Path = SHIPPED) -> Bundle:
             )
         files = _verified(folder, manifest.pop("files"))
         return _build(manifest, files, hashlib.sha256(manifest_bytes).hexdigest())
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BundleError(
             f"{folder / _MANIFEST} is malformed ({error!r}); expected what training.export wrote"
         ) from error
@@ -184,7 +185,7 @@ def _build(manifest: dict[str, Any], files: Mapping[str, bytes], sha256: str) ->
         calibration=_calibration(manifest, files),
         novelty=_novelty(files),
         policy=Policy.from_dict(manifest["policy"], is_simulated=provenance.is_simulated),
-        wide_interval_mmol_l=float(manifest["wide_interval_mmol_l"]),
+        wide_interval_mmol_l=_width(manifest["wide_interval_mmol_l"]),
         personal=None if personal is None else VarianceComponents(**personal),
         onnx=files[_ONNX],
         weights=files[_WEIGHTS],
@@ -199,6 +200,13 @@ def _calibration(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Cal
         return Calibration.from_arrays(_arrays(files, _CALIBRATION), Regions(**manifest["regions"]), points)
     except ValueError as error:
         raise BundleError(f"{_CALIBRATION}: {error}. Export the run again with training.export") from error
+
+
+def _width(saved: object) -> float:
+    width = float(str(saved))
+    if not 0 < width < math.inf:
+        raise BundleError(f"{_MANIFEST}: wide_interval_mmol_l is {saved!r}; expected a width in mmol/L")
+    return width
 
 
 def _novelty(files: Mapping[str, bytes]) -> NoveltyModel:

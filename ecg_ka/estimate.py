@@ -159,8 +159,8 @@ class QualitySummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Novelty:
-    """How far an ECG lies from the training ECGs: ``distance`` is 1 where 5 % of those lie farther (in one of two
-    respects), ``p_value`` the share of ECGs like the calibration ECGs that lie at least as far."""
+    """How far an ECG lies from the training ECGs: ``distance`` is 1 where 5 % of those lie farther, ``p_value`` the
+    share of ECGs like the calibration ECGs that lie at least as far."""
 
     distance: float
     p_value: float

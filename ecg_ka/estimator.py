@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,11 +74,14 @@ class Outputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Window:
-    """The part of a record that the network sees, its quality, and where in the record it starts."""
+    """The part of a record that the network sees, its quality, where in the record it starts, the network's input and
+    what the network gives for it, without history."""
 
     record: EcgRecord
     quality: SignalQuality
     start_s: float
+    model_input: ModelInput
+    potassium_mmol_l: float
 
 
 class Estimator:
@@ -115,11 +118,14 @@ class Estimator:
 
         Raises:
             UnusableRecord: leads, length or activity do not suffice.
+            BundleError: ``personal`` is given, and the bundle holds no variance components.
             ValueError: a level, or an age, outside the range.
         """
         if not 0.5 <= level <= 0.99:
             raise ValueError(f"level {level}; expected 0.5 to 0.99, such as 0.9")
         _refuse_no_age(age_years)
+        if personal is not None and self.bundle.personal is None:
+            raise BundleError("this bundle knows no patients; personal has to come from its own personalize()")
         started = time.perf_counter()
         window, start_s = choose_window(record, self.bundle.signal)
         quality = assess(window)
@@ -189,27 +195,35 @@ class Estimator:
 
     def _earlier(self, record: EcgRecord, number: int) -> float:
         try:
-            window = self.usable_window(record).record
+            return self.usable_window(record).potassium_mmol_l
         except UnusableRecord as error:
             raise UnusableRecord(
                 f"earlier ECG {number} cannot be used: {error}. Leave it out of the history"
             ) from error
-        return self.infer(to_model_input(window, self.bundle.signal))[0]
 
     def usable_window(self, record: EcgRecord, age_years: float | None = None) -> Window:
         """What of a record an estimate is made from; ``age_years`` as in :meth:`estimate`.
 
         Raises:
-            UnusableRecord: its signal, or the patient's age, withholds the estimate.
+            UnusableRecord: its signal, the patient's age, or its novelty withholds the estimate.
             ValueError: an age outside the range.
         """
         _refuse_no_age(age_years)
-        window, start_s = choose_window(record, self.bundle.signal)
+        policy, spec = self.bundle.policy, self.bundle.signal
+        window, start_s = choose_window(record, spec)
         quality = assess(window)
-        reasons = self.bundle.policy.reasons(recording_findings(record, quality, self.bundle.signal, age_years))
-        if reasons:
-            raise UnusableRecord(f"its estimate is withheld: {'; '.join(reasons)}")
-        return Window(record=window, quality=quality, start_s=start_s)
+        _refuse_withheld(policy.reasons(recording_findings(record, quality, spec, age_years)))
+        model_input = to_model_input(window, spec)
+        outputs = self.outputs(model_input)
+        p_value = self.novelty(model_input, outputs).p_value
+        _refuse_withheld(policy.reasons(novelty_finding(p_value, policy.novelty_p)))
+        return Window(
+            record=window,
+            quality=quality,
+            start_s=start_s,
+            model_input=model_input,
+            potassium_mmol_l=outputs.potassium_mmol_l,
+        )
 
     def infer(self, model_input: ModelInput) -> tuple[float, float]:
         """Potassium and spread in mmol/L as the network gives them for one input."""
@@ -218,9 +232,8 @@ class Estimator:
 
     def outputs(self, model_input: ModelInput) -> Outputs:
         """All that the network gives for one input."""
-        names = ["potassium_mmol_l", "spread_mmol_l", "embedding"]
-        names += ["epistemic_sd_mmol_l"] if self.bundle.members > 1 else []
-        potassium, spread, embedding, *epistemic = self._session.run(names, {"signal_mv": model_input.signal_mv[None]})
+        inputs = {"signal_mv": model_input.signal_mv[None]}
+        potassium, spread, embedding, *epistemic = self._session.run(_output_names(self.bundle), inputs)
         return Outputs(
             potassium_mmol_l=float(potassium[0]),
             spread_mmol_l=float(spread[0]),
@@ -285,6 +298,11 @@ class _Value:
 def _refuse_no_age(age_years: float | None) -> None:
     if age_years is not None and not 0 <= age_years <= OLDEST_YEARS:
         raise ValueError(f"age_years {age_years:g}; expected 0 to {OLDEST_YEARS:g}, or None where it is not known")
+
+
+def _refuse_withheld(reasons: tuple[str, ...]) -> None:
+    if reasons:
+        raise UnusableRecord(f"its estimate is withheld: {'; '.join(reasons)}")
 
 
 def _region(bundle: Bundle, potassium: float, predictive: Predictive, interval: Interval) -> Region:
@@ -352,4 +370,22 @@ def _session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
     expected = [len(bundle.signal.leads), bundle.signal.n_samples]
     if shape != expected:
         raise BundleError(f"the ONNX graph takes {shape}; its signal spec gives {expected}. Export the bundle again")
+    _refuse_misfit(bundle, {output.name: output.shape for output in session.get_outputs()})
     return session
+
+
+def _refuse_misfit(bundle: Bundle, shapes: Mapping[str, Sequence[object]]) -> None:
+    """What the graph gives has to be what the rest of the bundle takes."""
+    missing = set(_output_names(bundle)) - set(shapes)
+    if missing:
+        raise BundleError(f"the ONNX graph does not give {sorted(missing)}. Export the bundle again")
+    blank = np.zeros((len(bundle.signal.leads), bundle.signal.n_samples), dtype=np.float32)
+    expected = bundle.novelty.mean.size - fingerprint(blank, bundle.signal.fs_hz).values.size
+    width = shapes["embedding"][-1]
+    if isinstance(width, int) and width != expected:  # a graph of several members does not state it
+        raise BundleError(f"the ONNX graph embeds in {width} numbers; the novelty part takes {expected} numbers")
+
+
+def _output_names(bundle: Bundle) -> list[str]:
+    names = ["potassium_mmol_l", "spread_mmol_l", "embedding"]
+    return [*names, "epistemic_sd_mmol_l"] if bundle.members > 1 else names

@@ -20,7 +20,7 @@ def read_history(path: Path, facts: Mapping[str, Any]) -> list[tuple[EcgRecord, 
     ``facts`` are what files do not state themselves (see :func:`ecg_ka.read`).
 
     Raises:
-        EcgError: the table, a value or an ECG cannot be read.
+        EcgError: the table, a value or an ECG cannot be read, or an ECG is listed twice.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
@@ -29,7 +29,17 @@ def read_history(path: Path, facts: Mapping[str, Any]) -> list[tuple[EcgRecord, 
         raise EcgError(f"cannot read {path} ({error}); expected a CSV file with {', '.join(_COLUMNS)}") from error
     if not 1 <= len(rows) <= _MOST or not set(_COLUMNS) <= set(rows[0]):
         raise EcgError(f"{path} has {len(rows)} rows; expected 1 to {_MOST} with the columns {', '.join(_COLUMNS)}")
-    return [(read(path.parent / (row["path"] or ""), **facts), _potassium(path, row)) for row in rows]
+    history = [(_record(path, row, facts), _potassium(path, row)) for row in rows]
+    if len({record.source.sha256 for record, _ in history}) < len(history):
+        raise EcgError(f"{path} lists an ECG twice; expected each once, with the potassium that belongs to it")
+    return history
+
+
+def _record(path: Path, row: Mapping[str, str | None], facts: Mapping[str, Any]) -> EcgRecord:
+    try:
+        return read(path.parent / (row["path"] or ""), **facts)
+    except EcgError as error:
+        raise type(error)(f"{path}, ECG {row['path']!r}: {error}") from error
 
 
 def _potassium(path: Path, row: Mapping[str, str | None]) -> float:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from ecg_ka.estimator import Estimator
 from ecg_ka.explanation import Explanation, Wave, WaveEffect, WaveSpan
-from ecg_ka.preprocess import ModelInput, filter_and_resample, to_model_input
+from ecg_ka.preprocess import ModelInput, filter_and_resample
 from ecg_ka.record import EcgRecord
 from ecg_ka.waves import Spans, delineate, replaced
 
@@ -26,11 +26,9 @@ def explain(estimator: Estimator, record: EcgRecord, *, age_years: float | None 
         UnusableRecord: the estimate would be withheld, or the waves cannot be told apart.
         ValueError: an age outside the range.
     """
-    spec = estimator.bundle.signal
     used = estimator.usable_window(record, age_years)
-    whole = to_model_input(used.record, spec)
     spans = delineate(used.record, used.quality.r_peaks)
-    probe = _Probe(estimator, used.record, whole, spans, estimator.infer(whole)[0])
+    probe = _Probe(estimator, used.record, used.model_input, spans, used.potassium_mmol_l)
     return Explanation(
         potassium_mmol_l=probe.before,
         effects=tuple(effect for wave in Wave for effect in probe.effects(wave)),

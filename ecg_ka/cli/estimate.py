@@ -57,18 +57,25 @@ def estimate(  # noqa: PLR0913 - one parameter an option
         return
     paths = records_of(files)
     estimator = Estimator.load(bundle)
-    personal = None if history is None else estimator.personalize(read_history(history, facts))
+    earlier = [] if history is None else read_history(history, facts)
+    personal = estimator.personalize(earlier) if earlier else None
     options = {"level": level, "personal": personal, "age_years": age}
+    known = frozenset(record.source.sha256 for record, _ in earlier)
     with typer.progressbar(paths, label="estimating", file=sys.stderr, hidden=len(paths) < 10) as bar:
-        answers = [(_printable(path), _answer(estimator, path, facts, options)) for path in bar]
+        answers = [(_printable(path), _answer(estimator, path, facts, options, known)) for path in bar]
     print(json.dumps([_plain(*a) for a in answers], indent=1) if as_json else estimates_text(answers))
     if any(isinstance(answer, EcgError) for _, answer in answers):
         raise typer.Exit(REFUSED)
 
 
-def _answer(estimator: Estimator, path: Path, facts: dict[str, Any], options: dict[str, Any]) -> Estimate | EcgError:
+def _answer(
+    estimator: Estimator, path: Path, facts: dict[str, Any], options: dict[str, Any], known: frozenset[str]
+) -> Estimate | EcgError:
     try:
-        return estimator.estimate(read(path, **facts), **options)
+        record = read(path, **facts)
+        if record.source.sha256 in known:
+            return EcgError("it is in the history, with its potassium; expected a later ECG")
+        return estimator.estimate(record, **options)
     except EcgError as error:
         return error
 

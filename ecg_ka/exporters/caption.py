@@ -61,7 +61,7 @@ def _calibrated(estimate: Estimate) -> tuple[str, ...]:
     if marginal is None or by_label is None or estimate.bands is None or estimate.category is None:
         return ()
     bands = ", ".join(band.words for band in estimate.bands)
-    severe = ", ".join(band.words for band in estimate.severe_bands or ()) or "none"
+    severe = ", ".join(band.words for band in estimate.severe_bands or ()) or "none in the set"
     return (
         _whole(
             f"The interval above holds {_coverage(marginal)} of the calibration ECGs with K >= 5.5; the "
@@ -78,7 +78,8 @@ def _personal(estimate: Estimate) -> tuple[str, ...]:
     if p is None:
         return ()
     pairs = "1 earlier pair" if p.n_pairs == 1 else f"{p.n_pairs} earlier pairs"
-    return (f"The patient's own offset of {p.offset_mmol_l:+.2f} (SD {p.sd_mmol_l:.2f}) mmol/L, from {pairs}, is off.",)
+    offset = f"{p.offset_mmol_l:+.2f} (SD {p.sd_mmol_l:.2f}) mmol/L"
+    return (f"The patient's own offset of {offset}, from {pairs}, is taken off.",)
 
 
 def _bounds(interval: Interval) -> str:
@@ -102,5 +103,7 @@ def _together(text: str) -> str:
 
 
 def _share(p: float) -> str:
-    """A probability; never 0.00, which would read as an exclusion."""
-    return f"= {p:.2f}" if p >= 0.01 else "< 0.01"
+    """A probability; never 0.00 or 1.00, which would read as an exclusion or a certainty."""
+    if p < 0.01:
+        return "< 0.01"
+    return f"= {p:.2f}" if p <= 0.99 else "> 0.99"

@@ -140,7 +140,7 @@ def _calibrated(answer: Estimate) -> list[str]:
         f"label-conditional interval: {_bounds(by_label)}; holds {_coverage(by_label)} of them",
         *_model_doubt(answer),
         f"bands: {', '.join(band.words for band in answer.bands)}; category: {answer.category}",
-        f"severe bands: {', '.join(band.words for band in answer.severe_bands or ()) or 'none'}",
+        f"severe bands: {', '.join(band.words for band in answer.severe_bands or ()) or 'none in the set'}",
         *_personal(answer),
     ]
 
@@ -189,8 +189,10 @@ def _coverage(interval: Interval) -> str:
 
 
 def _share(p: float) -> str:
-    """A probability; never 0.000, which would read as an exclusion."""
-    return f"{p:.3f}" if p >= 0.001 else "<0.001"
+    """A probability; never 0.000 or 1.000, which would read as an exclusion or a certainty."""
+    if p < 0.001:
+        return "<0.001"
+    return f"{p:.3f}" if p <= 0.999 else ">0.999"
 
 
 def _short(name: str) -> str:

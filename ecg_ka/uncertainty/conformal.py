@@ -58,7 +58,7 @@ class Predictive:
     def median(self) -> float:
         """Middle of the distribution in mmol/L."""
         n = len(self.values)
-        return float((self.values[(n - 1) // 2] + self.values[n // 2]) / 2)
+        return within_limits(float((self.values[(n - 1) // 2] + self.values[n // 2]) / 2))
 
     def interval(self, level: float) -> Interval:
         """The central interval; covers with probability at least ``level`` when ECGs are exchangeable with the
@@ -92,11 +92,13 @@ class Predictive:
         ends = np.clip([self.values[0], self.values[-1]], *LIMITS_MMOL_L)
         first, last = (int(step) for step in np.floor(ends / STEP_MMOL_L))
         edges = np.arange(first + 1, last + 1) * STEP_MMOL_L
+        n = len(self.values)
+        at_least = (n - np.searchsorted(self.values, edges - 1e-9) + 0.5) / (n + 1)  # p_at_least of all edges at once
         # Rounded before the difference: whatever steps are added up, the sum is off by less than the last digit.
-        above = np.round([1.0, *map(self.p_at_least, edges), 0.0], _DIGITS)
+        above = np.round([1.0, *at_least, 0.0], _DIGITS)
         shares = np.round(above[:-1] - above[1:], _DIGITS)
         return Distribution(
-            lower_mmol_l=round(first * STEP_MMOL_L, 1), step_mmol_l=STEP_MMOL_L, p=tuple(map(float, shares))
+            lower_mmol_l=round(first * STEP_MMOL_L, 1), step_mmol_l=STEP_MMOL_L, p=tuple(shares.tolist())
         )
 
     def reach_of(self, label_mmol_l: float) -> float:
@@ -120,6 +122,9 @@ class ConformalDistribution:
     def __post_init__(self) -> None:
         for name, scores in {**self.scores, "reach": self.reach}.items():
             ascending(name, scores)
+        empty = [name for name, scores in self.scores.items() if not len(scores)]
+        if empty or "all" not in self.scores:
+            raise ValueError(f"no calibration ECG has a score in {empty or ['all']}")
 
     @classmethod
     def fit(

@@ -86,6 +86,8 @@ class LabelConditional:
         by_band = [*self.distances.items(), *self.severe.items()]
         for name, scores in [*enumerate(self.errors), *by_band, ("reach", self.reach)]:
             ascending(str(name), scores)
+            if len(scores) and scores[0] < 0:
+                raise ValueError(f"the scores of {str(name)!r} begin at {scores[0]:g}; distances are not below 0")
 
     @classmethod
     def fit(

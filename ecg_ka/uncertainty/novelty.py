@@ -5,9 +5,7 @@ One Mahalanobis distance (Lee et al., NeurIPS 2018, without classes) over the em
 exchangeable with the calibration ECGs. What is kept are mean and covariance of many patients and sorted scores: of no
 ECG is anything told.
 
-Tried on simulated ECGs at 5 % false alarms and left out: the distance to 167 centroids of at least 20 patients each
-(finds less than the Mahalanobis distance of the embedding in every kind), the embedding alone (14 % of shuffled leads,
-82 % of double speed), and the larger of the distances of embedding and fingerprint (83 % of half speed).
+docs/uncertainty.md has what else was tried.
 """
 
 from __future__ import annotations
@@ -52,6 +50,8 @@ class NoveltyModel:
                 raise ValueError(f"novelty: {name} is not finite float32 of shape {shape}")
         if not ((self.scale > 0).all() and (self.usual > 0).all()):
             raise ValueError("novelty: a scale or the usual distance is not above 0")
+        if not _is_correlation(self.correlation):
+            raise ValueError("novelty: correlation is not symmetric and positive definite")
         ascending("novelty", self.scores)
 
     @classmethod
@@ -82,7 +82,7 @@ class NoveltyModel:
 
     def novelty(self, embedding: Singles, found: Fingerprint) -> Novelty:
         """Distance, and the share of calibration ECGs, this one counted, that lie at least as far."""
-        distance = np.float32(self.distance(embedding, found))
+        distance = np.float32(min(self.distance(embedding, found), float(np.finfo(np.float32).max)))
         farther = len(self.scores) - int(np.searchsorted(self.scores, distance))
         return Novelty(distance=float(distance), p_value=(farther + 1) / (len(self.scores) + 1))
 
@@ -111,6 +111,15 @@ def _precision(model: NoveltyModel, known: bytes) -> NDArray[np.float64]:
     square = np.ix_(there, there)
     precision[square] = np.linalg.inv(model.correlation[square].astype(np.float64))
     return precision
+
+
+def _is_correlation(matrix: Singles) -> bool:
+    """Whether every part of it can be inverted, so that no distance is below 0."""
+    try:
+        np.linalg.cholesky(matrix.astype(np.float64))
+    except np.linalg.LinAlgError:
+        return False
+    return bool((matrix == matrix.T).all())
 
 
 def _moments(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:

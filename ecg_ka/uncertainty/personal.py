@@ -36,7 +36,8 @@ class VarianceComponents:
     n_patients: int
 
     def __post_init__(self) -> None:
-        if not (self.between >= 0 and self.within > 0 and np.isfinite([self.intercept, self.slope]).all()):
+        numbers = [self.intercept, self.slope, self.between, self.within]
+        if not (np.isfinite(numbers).all() and self.between >= 0 and self.within > 0):
             raise ValueError(f"{self} are no variance components")
 
     @classmethod

@@ -26,7 +26,7 @@ class Regions:
     few_high: float = 5.3
 
     def __post_init__(self) -> None:
-        if list(self.edges) != sorted(self.edges):
+        if not np.isfinite(self.edges).all() or list(self.edges) != sorted(self.edges):
             raise ValueError(f"region edges {self} are not in ascending order")
 
     @property
@@ -67,6 +67,11 @@ class LabelDensity:
     first_bin: int
     counts: NDArray[np.int64]
     n_train: int
+
+    def __post_init__(self) -> None:
+        are_counts = self.counts.ndim == 1 and (self.counts >= 0).all() and self.counts.sum() > 0
+        if not are_counts or not 1 <= self.n_train < 2**53:
+            raise ValueError(f"{self} is no density; expected counts of labels, and at least one training ECG")
 
     @classmethod
     def from_labels(cls, labels_mmol_l: ArrayLike, n_train: int | None = None) -> LabelDensity:

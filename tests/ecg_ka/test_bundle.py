@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from safetensors.numpy import save
 
 from ecg_ka import SHIPPED, BundleError, Estimator
 from ecg_ka.bundle import load_bundle, save_bundle
+from ecg_ka.uncertainty import NoveltyModel
 
 
 @pytest.fixture
@@ -86,7 +88,18 @@ def test_a_changed_or_absent_file_is_refused_by_name(copy: Path, name: str) -> N
         {"surprise": 1},
         {"signal": {"low_pas_hz": 40}},
         {"regions": {"few_low": 3.2, "x": 1}},
+        {"regions": {"few_low": 3.2, "many_low": 3.6, "many_high": 4.6, "few_high": float("inf")}},
+        {"regions": {"few_low": float("nan")}},
         {"density": {}},
+        {"density": {"first_bin": 20, "counts": [3, -1], "n_train": 2}},
+        {"density": {"first_bin": 20, "counts": [0], "n_train": 2}},
+        {"density": {"first_bin": 20, "counts": [[1]], "n_train": 2}},
+        {"density": {"first_bin": 20, "counts": [1], "n_train": 0}},
+        {"density": {"first_bin": 20, "counts": [10**30], "n_train": 1}},
+        {"personal": {"intercept": 1.0, "slope": 0.7, "between": float("inf"), "within": 0.1, "n_patients": 200}},
+        {"personal": {"intercept": 1.0, "slope": 0.7, "between": 0.2, "within": float("inf"), "n_patients": 200}},
+        {"wide_interval_mmol_l": float("nan")},
+        {"wide_interval_mmol_l": -1.0},
         {"files": {}},
         {"wide_interval_mmol_l": "wide"},
     ],
@@ -115,6 +128,16 @@ def test_a_bundle_of_the_format_before_says_what_to_do(copy: Path) -> None:
         load_bundle(copy)
 
 
+def test_a_graph_that_does_not_give_what_the_rest_takes_is_refused() -> None:
+    shipped = load_bundle()
+    with pytest.raises(BundleError, match=r"does not give \['epistemic_sd_mmol_l'\]"):
+        Estimator(replace(shipped, members=3))
+    parts = shipped.novelty.to_arrays()
+    fewer = {name: parts[name][:-1] for name in ("mean", "scale")} | {"correlation": parts["correlation"][:-1, :-1]}
+    with pytest.raises(BundleError, match="the novelty part takes 319 numbers"):
+        Estimator(replace(shipped, novelty=NoveltyModel.from_arrays(parts | fewer)))
+
+
 Arrays = dict[str, NDArray[np.float32]]
 
 
@@ -127,6 +150,11 @@ Arrays = dict[str, NDArray[np.float32]]
         (lambda a: {**a, "patients": a["true_4"]}, r"unknown \['patients'\]"),
         (lambda a: {**a, "true_4": a["true_4"][::-1].copy()}, "not finite and ascending"),
         (lambda a: {**a, "true_4": a["true_4"].astype(np.float64)}, "not finite and ascending float32"),
+        (lambda a: {**a, "true_2": -a["true_2"][::-1].copy()}, "'2' begin at .* not below 0"),
+        (lambda a: {**a, "band_below_3_5": a["band_below_3_5"] - 9}, "not below 0"),
+        (lambda a: {**a, "predicted_all": a["predicted_all"][:0]}, r"no calibration ECG has a score in \['all'\]"),
+        (lambda a: {**a, "predicted_4": a["predicted_4"][:0]}, r"in \['4'\]"),
+        (lambda a: {**a, "reach_marginal": np.array([np.nan], np.float32)}, "not finite"),
     ],
 )
 def test_calibration_that_is_not_whole_and_sorted_is_refused(

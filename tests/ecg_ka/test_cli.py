@@ -266,13 +266,15 @@ def test_what_a_library_warns_about_does_not_reach_the_terminal(tmp_path: Path) 
     assert "Warning" not in out.stderr
 
 
-def test_no_probability_reads_as_an_exclusion() -> None:
-    """A very small probability is shown as less than the smallest that is printed, never as zero."""
+@pytest.mark.parametrize(("p", "shown"), [(0.0004, "<0.001"), (0.9996, ">0.999")])
+def test_no_probability_reads_as_an_exclusion_or_a_certainty(p: float, shown: str) -> None:
+    """What would be printed as 0.000 or 1.000 is shown as a bound."""
     answer = Estimator.load().estimate(ecg(4, 7.6))
-    low = replace(answer, probabilities=tuple(replace(p, p=0.0004) for p in answer.probabilities or ()))
-    row = estimates_text([("a", low)]).splitlines()[1]
-    assert "<0.001" in row
+    extreme = replace(answer, probabilities=tuple(replace(q, p=p) for q in answer.probabilities or ()))
+    row = estimates_text([("a", extreme)]).splitlines()[1]
+    assert row.count(shown) == 2
     assert " 0.000" not in row
+    assert " 1.000" not in row
 
 
 def test_history_moves_the_answer_and_is_told(file: Path, tmp_path: Path) -> None:
@@ -295,12 +297,21 @@ def test_history_moves_the_answer_and_is_told(file: Path, tmp_path: Path) -> Non
         ("path,k\nearlier.csv,4.1\n", "with the columns path, potassium_mmol_l"),
         ("path,potassium_mmol_l\nearlier.csv,high\n", "potassium 'high'; expected a value from 1 to 12"),
         ("path,potassium_mmol_l\nabsent.csv,4.1\n", "absent.csv"),
+        ("path,potassium_mmol_l\npairs.csv,4.1\n", "pairs.csv, ECG 'pairs.csv'"),
+        ("path,potassium_mmol_l\nearlier.csv,4.1\nearlier.csv,4.2\n", "lists an ECG twice"),
     ],
 )
 def test_a_history_that_cannot_be_read_ends_with_one_line(file: Path, tmp_path: Path, table: str, told: str) -> None:
     (tmp_path / "earlier.csv").write_bytes(csv_bytes(ecg(4, 4.1)))
     (tmp_path / "pairs.csv").write_text(table)
     assert told in ecg_ka("estimate", file, "--history", tmp_path / "pairs.csv", code=2)
+
+
+def test_an_ecg_is_not_estimated_from_its_own_potassium(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "pairs.csv").write_text(f"path,potassium_mmol_l\n{file},6.1\n")
+    assert "refused: ECG error: it is in the history" in ecg_ka(
+        "estimate", file, "--history", tmp_path / "pairs.csv", code=2
+    )
 
 
 def test_explain_prints_a_table_and_draws_the_page(file: Path, tmp_path: Path) -> None:

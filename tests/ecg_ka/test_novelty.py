@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ecg_ka import Estimator, Flag
+from ecg_ka import Estimator, Flag, UnusableRecord, explain
 from ecg_ka.policy import Policy
 from ecg_ka.record import EcgRecord
 from ecg_ka.uncertainty import NoveltyModel, fingerprint
@@ -81,6 +81,19 @@ def test_only_a_model_that_knows_patients_withholds_for_novelty(estimator: Estim
         assert answer.novelty.p_value == 0.01
 
 
+def test_what_is_withheld_as_novel_is_neither_explained_nor_part_of_a_history(estimator: Estimator) -> None:
+    """An explanation tells the estimate, and an offset is made of it."""
+    near = replace(estimator.bundle.novelty, scores=np.zeros(99, dtype=np.float32))
+    bundle = replace(estimator.bundle, novelty=near, policy=Policy.for_model(is_simulated=False))
+    record, of_patients = simulated(1, 3).records[0], Estimator(bundle)
+    assert explain(estimator, record).effects
+    with pytest.raises(UnusableRecord, match="withheld: the ECG is unlike"):
+        explain(of_patients, record)
+    assert estimator.personalize([(record, 4.0)]).n_pairs == 1
+    with pytest.raises(UnusableRecord, match="earlier ECG 1 cannot be used: its estimate is withheld"):
+        of_patients.personalize([(record, 4.0)])
+
+
 def test_a_bundle_cannot_turn_the_rule_about_novelty_round() -> None:
     for is_simulated in (True, False):
         saved = Policy.for_model(is_simulated=is_simulated).to_dict()
@@ -100,6 +113,9 @@ Change = Callable[[dict[str, NDArray[np.float32]]], dict[str, NDArray[np.float32
         (lambda a: {**a, "scores": a["scores"][::-1].copy()}, "ascending"),
         (lambda a: {**a, "scale": a["scale"][:-1]}, "scale is not finite float32 of shape"),
         (lambda a: {**a, "usual": 0 * a["usual"]}, "not above 0"),
+        (lambda a: {**a, "correlation": -a["correlation"]}, "positive definite"),
+        (lambda a: {**a, "correlation": np.ones_like(a["correlation"])}, "positive definite"),
+        (lambda a: {**a, "correlation": np.triu(a["correlation"])}, "symmetric"),
     ],
 )
 def test_a_malformed_novelty_part_is_refused(estimator: Estimator, change: Change, told: str) -> None:

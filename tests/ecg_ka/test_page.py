@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -245,6 +246,14 @@ def test_the_page_says_what_the_intervals_hold_and_what_bands_and_category_mean(
     assert ", ".join(band.words for band in answer.bands or ()) in text
     assert BANDS_SENTENCE in text
     assert f"{answer.category}: {answer.category.sentence}" in text
+
+
+@pytest.mark.parametrize(("p", "shown"), [(0.004, "< 0.01"), (0.997, "> 0.99")])
+def test_no_probability_on_the_page_reads_as_an_exclusion_or_a_certainty(p: float, shown: str) -> None:
+    answer = Estimator.load().estimate(ecg(2, 5.5))
+    extreme = replace(answer, probabilities=tuple(replace(q, p=p) for q in answer.probabilities or ()))
+    line = estimate_caption(extreme).lines[0].replace("\N{NO-BREAK SPACE}", " ")
+    assert line.count(shown) == len(extreme.probabilities or ())
 
 
 def test_the_title_and_description_are_there_for_screen_readers() -> None:

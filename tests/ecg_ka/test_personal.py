@@ -112,6 +112,8 @@ def test_history_that_cannot_be_used_is_refused_with_the_reason() -> None:
     without = Estimator(replace(estimator.bundle, personal=None))
     with pytest.raises(BundleError, match=r"python -m training\.calibrate on a cohort with several ECGs a patient"):
         without.personalize([(ecg(1), 4.0)])
+    with pytest.raises(BundleError, match=r"its own personalize\(\)"):
+        without.estimate(ecg(1), personal=estimator.personalize([(ecg(1), 4.0)]))
 
 
 def test_a_patients_ecgs_share_their_offset_in_the_shipped_bundle() -> None:

@@ -163,10 +163,26 @@ def test_a_small_group_of_estimates_joins_its_neighbour_and_no_score_is_lost(n_h
     assert n_used == n_high if n_high >= 100 else n_used > n_high
 
 
+def test_where_the_middle_itself_has_too_few_scores_those_of_all_are_used() -> None:
+    """Low estimates and high ones, none between: those of the middle have no neighbour further in to join."""
+    rng = np.random.default_rng(9)
+    estimates = np.concatenate([rng.uniform(2.0, 2.4, 200), np.full(40, 4.1), rng.uniform(6.6, 8.0, 200)])
+    made = ConformalDistribution.fit(Pairs(estimates, np.ones(440), estimates), REGIONS)
+    assert {name: len(scores) for name, scores in made.scores.items()} == {"all": 440, "0": 200, "9": 200}
+    assert len(made.predict(4.1, 1.0).values) == 440
+
+
 @given(st.lists(st.floats(2, 9), min_size=1, max_size=60))
 @settings(max_examples=50, deadline=None)
 def test_the_median_is_the_middle(values: list[float]) -> None:
     assert Predictive(np.sort(values), UNKNOWN).median() == pytest.approx(np.median(values))
+
+
+@pytest.mark.parametrize("estimate", [-4.0, 0.9, 12.3, 30.0])
+def test_beyond_the_limits_the_median_stays_within_the_interval(estimate: float) -> None:
+    predictive = Predictive(estimate + np.linspace(-0.1, 0.1, 99), UNKNOWN)
+    interval = predictive.interval(0.9)
+    assert interval.lower <= predictive.median() <= interval.upper
 
 
 @pytest.mark.parametrize("level", [0.5, 0.8, 0.9, 0.95])
