@@ -213,14 +213,21 @@ def goals_table(ratios: Mapping[str, Spread], over: Spread, cold: Rounds) -> str
         ("the same, s of the processor", 1.0, cold.time_ms("processor")),
     ]
     rows = [
-        [what, f">= {goal}", f"{ratios[key]:.1f}", _said(ratios[key].median >= goal)] for what, goal, key in at_least
+        [what, f">= {goal}", f"{ratios[key]:.1f}", _said(ratios[key].lower >= goal, ratios[key].upper >= goal)]
+        for what, goal, key in at_least
     ]
-    rows += [[what, f"<= {goal}", f"{found:.2f}", _said(found.median <= goal)] for what, goal, found in at_most]
+    rows += [
+        [what, f"<= {goal}", f"{found:.2f}", _said(found.lower <= goal, found.upper <= goal)]
+        for what, goal, found in at_most
+    ]
     return table(["", "goal", "measured", "reached"], rows)
 
 
-def _said(is_so: bool) -> str:
-    return "yes" if is_so else "no"
+def _said(lower_reaches: bool, upper_reaches: bool) -> str:
+    """Of the two quartiles."""
+    if lower_reaches != upper_reaches:
+        return "within the spread"
+    return "yes" if lower_reaches else "no"
 
 
 def document(profile: str, peers: str, goals: str) -> str:
@@ -245,7 +252,10 @@ recording has 12 leads and 10 s; where a format has no real file here, it was wr
 
 {goals}
 
-About half of preprocessing is its two FFTs (bounds below). The wall counts other programs on the machine too.
+"Within the spread": the goal lies between the quartiles. Over five runs on a busy machine 12 leads against neurokit2's 12
+gave 44, 48, 49, 49 and 51, and the network's input 49 to 56. The cold start took 0.79 s on the wall in the first of them
+and about 2 s later, when the machine had nine programs for two cores; of the processor it took 0.77 and 0.85 s.
+About half of preprocessing is its two FFTs (bounds below).
 
 ## Where a file's time goes
 
