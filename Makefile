@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet -c constraints.txt
 
-.PHONY: demo test lint types imports check verify browser bench fuzz docs shipped validators sbom audit clean
+.PHONY: demo test lint types imports check verify browser bench bench-check fuzz docs shipped validators sbom audit clean
 
 demo: $(VENV)/.base  ## an estimate for the real 12-lead ECG that pydicom carries, and its page as demo.svg
 	@ecg=$$($(BIN)/python -c 'from pydicom.data import get_testdata_file as f; print(f("waveform_ecg.dcm", download=False))') \
@@ -29,6 +29,10 @@ verify: $(VENV)/.dev browser  ## image, load, kill -9, interface: what takes min
 
 bench: $(VENV)/.dev  ## ratios and rates, measured in one run
 	$(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py' -s
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.benchmarks.performance
+
+bench-check: $(VENV)/.dev  ## fails when a ratio of docs/performance.md fell by more than 20 %
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m tests.benchmarks.performance --check
 
 browser: $(VENV)/.dev validators  ## the page in Debian's chromium
 	$(BIN)/python -m pytest tests/browser $(PYTEST_ARGS)

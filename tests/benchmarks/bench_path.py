@@ -7,28 +7,22 @@ import statistics
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from scipy import signal as sps
 
-from ecg_ka import Estimator, SignalSpec, assess, prepare
+from ecg_ka import Estimator, assess, prepare
 from ecg_ka.estimator import THRESHOLDS
-from ecg_ka.preprocess import filter_and_resample
 from ecg_ka.quality import detect_r_peaks
 from ecg_ka.quality.averaged_beat import average_beat
 from ecg_ka.quality.lead_order import order_note
 from ecg_ka.quality.pacing import is_paced
 from ecg_ka.quality.qrs import qrs_ms
 from ecg_ka.quality.rhythm import is_irregular
-from ecg_ka.record import LEADS
 from ecg_ka.uncertainty import fingerprint
 from tests.ecg_ka.ecgs import csv_bytes, ecg
 
-SPEC = SignalSpec(leads=LEADS)
 RECORD = ecg(1)
 
 
@@ -42,39 +36,6 @@ def seconds(*contenders: Callable[[], object], rounds: int = 15, repeats: int = 
                 call()
             best[i] = min(best[i], (time.perf_counter() - started) / repeats)
     return best
-
-
-def test_preprocessing_against_scipy() -> None:
-    """12 leads, band-pass and 500 -> 250 Hz; goal 8 times sosfiltfilt + resample_poly."""
-    high = sps.butter(2, SPEC.high_pass_hz, "highpass", fs=500, output="sos")
-    low = sps.butter(4, SPEC.low_pass_hz, "lowpass", fs=500, output="sos")
-    signal_mv = np.ascontiguousarray(RECORD.signal_mv)
-
-    def scipy_way() -> object:
-        filtered = sps.sosfiltfilt(low, sps.sosfiltfilt(high, signal_mv, axis=1), axis=1)
-        return sps.resample_poly(filtered, 1, 2, axis=1)
-
-    ours, theirs = seconds(lambda: filter_and_resample(signal_mv, 500.0, SPEC), scipy_way)
-    print(f"\npreprocessing: {1e3 * ours:.2f} ms; sosfiltfilt + resample_poly takes {theirs / ours:.1f} times as long")
-    assert theirs / ours >= 8
-
-
-def test_preprocessing_against_neurokit() -> None:
-    """The cleaning of 12 leads."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import neurokit2
-
-        signal_mv = np.ascontiguousarray(RECORD.signal_mv)
-        rows = signal_mv.astype(np.float64)
-        ours, theirs = seconds(
-            lambda: filter_and_resample(signal_mv, 500.0, SPEC),
-            lambda: [neurokit2.ecg_clean(row, sampling_rate=500) for row in rows],
-            rounds=5,
-            repeats=2,
-        )
-    print(f"\npreprocessing: neurokit2.ecg_clean of 12 leads takes {theirs / ours:.0f} times as long")
-    assert theirs / ours >= 20
 
 
 def test_one_estimate_warm() -> None:
@@ -143,7 +104,7 @@ def test_what_doubt_adds_to_an_estimate() -> None:
 
 @pytest.mark.parametrize("what", ["estimate", "import"])
 def test_cold_start(what: str, tmp_path: Path) -> None:
-    """A new process: import of the package, and `ecg-ka estimate` of a CSV file (goal 1.5 s)."""
+    """A new process: import of the package, and `ecg-ka estimate` of a CSV file (goal 1 s)."""
     path = tmp_path / "ecg.csv"
     path.write_bytes(csv_bytes(RECORD))
     command = {"estimate": ["-m", "ecg_ka.cli", "estimate", str(path)], "import": ["-c", "import ecg_ka"]}[what]
@@ -153,4 +114,4 @@ def test_cold_start(what: str, tmp_path: Path) -> None:
         subprocess.run([sys.executable, *command], check=True, capture_output=True)
         times.append(time.perf_counter() - started)
     print(f"\ncold start, {what}: median {statistics.median(times):.2f} s, best {min(times):.2f} s")
-    assert min(times) < 1.5
+    assert min(times) < 1
