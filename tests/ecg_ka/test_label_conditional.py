@@ -250,6 +250,13 @@ def test_the_category_comes_from_the_probabilities_alone(values: list[float], ca
     assert points.category(Predictive(np.array(values), np.empty(0, np.float32))) is category
 
 
+def test_a_probability_at_its_operating_point_is_no_alarm() -> None:
+    """Calibration ECGs that share it would else count as false alarms."""
+    high, low = (Predictive(np.array(v), np.empty(0, np.float32)) for v in ([4.0, 4.1, 5.6, 5.7], [3.0, 3.1, 4.0, 4.1]))
+    points = OperatingPoints(at_least_5_5=high.p_at_least(5.5), below_3_5=1 - low.p_at_least(3.5))
+    assert points.category(high) is points.category(low) is Category.NO_ALARM
+
+
 def test_without_ecgs_to_fix_an_operating_point_there_is_no_alarm() -> None:
     estimates, spreads, labels = CALIBRATION
     few = Calibration.fit(Pairs(estimates[:5], spreads[:5], labels[:5]), REGIONS)

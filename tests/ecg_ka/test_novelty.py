@@ -55,6 +55,13 @@ def test_the_p_value_counts_the_calibration_ecgs_that_lie_as_far(estimator: Esti
     assert p == (1 + np.sum(model.scores >= np.float32(distance))) / 4
 
 
+def test_a_calibration_ecg_that_lies_exactly_as_far_counts(estimator: Estimator) -> None:
+    record = simulated(1, 3).records[0]
+    there = np.array([novelty(estimator, record)[0]], dtype=np.float32)
+    same = replace(estimator.bundle.novelty, scores=there)
+    assert novelty(Estimator(replace(estimator.bundle, novelty=same)), record)[1] == 1
+
+
 def test_p_values_of_ecgs_like_the_calibration_ecgs_are_valid() -> None:
     """P(p <= a) <= a over 300 random splits of one cloud, exactly as often as the ranks say."""
     rng = np.random.default_rng(0)
