@@ -99,7 +99,7 @@ def create(store: Store, act: Act, key: Key) -> None:
 
 
 def rotate(store: Store, act: Act, name: str, overlap: timedelta) -> str:
-    """A new token with the name and scopes of the valid key, which then ends after ``overlap``.
+    """A new token with the name, scopes and end of the valid key, which then ends after ``overlap``.
 
     Raises:
         InvalidKey: there is no valid key of this name.
@@ -108,10 +108,11 @@ def rotate(store: Store, act: Act, name: str, overlap: timedelta) -> str:
         old = [key for key in _valid(connection) if key.name == name]
         if not old:
             raise InvalidKey(f"there is no valid key {name[:70]!r}; python -m service keys list shows them")
-        token, key = new_key(name, old[-1].scopes, None)
+        end = old[-1].expires_at  # of a valid key, so it lies ahead
+        token, key = new_key(name, old[-1].scopes, None if end is None else end - now())
         for earlier in old:
-            end = min(now() + overlap, earlier.expires_at or now() + overlap)
-            connection.execute(update(KEYS).where(KEYS.c.id == earlier.id).values(expires_at=end))
+            soon = min(now() + overlap, earlier.expires_at or now() + overlap)
+            connection.execute(update(KEYS).where(KEYS.c.id == earlier.id).values(expires_at=soon))
         _insert(connection, key)
         store.record(connection, act, "key.rotate", f"{key.id} {name}")
     return token

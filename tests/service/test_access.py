@@ -6,6 +6,7 @@ import hmac
 import json
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,16 @@ def test_a_key_ends_when_it_expires_is_revoked_or_rotated(keeping: TestClient) -
     assert keys.revoke(store, ACT, "archive") == 2
     assert not any(key.opens(newer, now()) for key in keys.listed(store))
     assert keeping.get("/v1/model", headers=bearer(newer)).status_code == 401
+
+
+def test_a_rotated_key_ends_when_the_old_one_would_have(store: Store) -> None:
+    keys.create(store, ACT, keys.new_key("lab", ["predict"], timedelta(days=30))[1])
+    (old,) = keys.listed(store)
+    newer = keys.id_of(keys.rotate(store, ACT, "lab", timedelta(0)))
+    assert old.expires_at is not None
+    (end,) = (key.expires_at for key in keys.listed(store) if key.id == newer)
+    assert end is not None
+    assert abs(end - old.expires_at) < timedelta(minutes=1)
 
 
 def test_a_revoked_key_does_not_open_the_service_to_everyone(keeping: TestClient) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,19 @@ def test_a_cut_that_covers_its_tracks_is_found_with_a_log_line(store: Store) -> 
         connection.execute(update(AUDIT_HEAD).values(seq=2, hash=entries[1].hash))
     assert fault(store) is None
     assert "does not hold" in (fault(store, entries[2].mark) or "")
+
+
+def test_an_entry_of_another_past_is_found_though_its_own_hash_is_right(store: Store) -> None:
+    """A backup was put back, the trail went on twice, and one entry is taken from the other past."""
+    first, lost, _ = written(store, 3)
+    with store.database.write() as connection:
+        connection.execute(delete(AUDIT).where(AUDIT.c.seq > 1))
+        connection.execute(update(AUDIT_HEAD).values(seq=1, hash=first.hash))
+    written(store, 2)
+    assert fault(store) is None
+    with store.database.write() as connection:
+        connection.execute(update(AUDIT).where(AUDIT.c.seq == 2).values(**asdict(lost)))
+    assert fault(store) == "entry 3 is missing or out of order"
 
 
 def test_who_has_the_database_alone_cannot_forge_the_trail(store: Store) -> None:
