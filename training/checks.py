@@ -21,8 +21,8 @@ from ecg_ka.estimator import Estimator, prepare
 from ecg_ka.flags import Flag
 from ecg_ka.quality import assess, full_report
 from ecg_ka.readers import read
-from ecg_ka.record import LEADS, EcgRecord, Source
-from ecg_ka.simulator import FS_HZ, CohortSpec, Preset, Prior, simulate_cohort
+from ecg_ka.record import EcgRecord
+from ecg_ka.simulator import CohortSpec, Preset, Prior, as_record, simulate_cohort
 from training import alterations as made
 from training.config import execute
 from training.files import write_atomically
@@ -110,12 +110,11 @@ def write(config: ChecksConfig) -> None:
 def simulated(patients: int, seed: int) -> Simulated:
     """Of all conditions, with noise, published effects of potassium."""
     spec = CohortSpec(preset=Preset.PUBLISHED, prior=Prior.WIDE, n_patients=patients, visits_per_patient=1, seed=seed)
-    source = Source(format="simulated", sha256="", units_in="mV", age_years=60.0)
     batches = list(simulate_cohort(spec))
     columns = {name: np.concatenate([b.covariates[name] for b in batches]) for name in batches[0].covariates}
     rows = [row for batch in batches for row in batch.signal_mv]
     return Simulated(
-        records=tuple(EcgRecord(signal_mv=row, leads=LEADS, fs_hz=FS_HZ, source=source) for row in rows),
+        records=tuple(as_record(row, age_years=60) for row in rows),
         qrs_ms=columns["qrs_ms"].astype(np.float64),
         fibrillation=columns["atrial_fibrillation"].astype(np.bool_),
         paced=columns["qrs_kind"] == 4,

@@ -16,14 +16,11 @@ from ecg_ka.bundle import Bundle
 from ecg_ka.estimator import prepare
 from ecg_ka.network import PotassiumNet
 from ecg_ka.preprocess import SignalSpec
-from ecg_ka.record import LEADS, EcgRecord, Source
 from ecg_ka.scoring.progress import Progress
-from ecg_ka.simulator import FS_HZ, CohortSpec, simulate_batch
+from ecg_ka.simulator import FS_HZ, CohortSpec, as_record, simulate_batch
 from ecg_ka.uncertainty import Pairs
 from training.calibrate import members_of
 from training.ensemble import joined
-
-_SOURCE = Source(format="simulated", sha256="", units_in="mV")
 
 
 class Cart(StrEnum):
@@ -86,7 +83,7 @@ def _columns(bundle: Bundle, spec: CohortSpec, cart: Cart, progress: Progress) -
 
 
 def _inputs(signal_mv: NDArray[np.float32], spec: SignalSpec) -> NDArray[np.float32]:
-    records = (EcgRecord(signal_mv=row, leads=LEADS, fs_hz=FS_HZ, source=_SOURCE) for row in signal_mv)
+    records = (as_record(row) for row in signal_mv)
     return np.stack([prepare(record, spec).signal_mv for record in records])
 
 

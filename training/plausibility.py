@@ -22,8 +22,7 @@ from ecg_ka.bundle import SHIPPED
 from ecg_ka.errors import EcgError
 from ecg_ka.estimator import Estimator
 from ecg_ka.readers import read
-from ecg_ka.record import LEADS, EcgRecord, Source
-from ecg_ka.simulator import FS_HZ, CohortSpec, Preset, Prior, simulate_cohort
+from ecg_ka.simulator import CohortSpec, Preset, Prior, as_record, simulate_cohort
 from training.config import parse
 from training.ptbxl import Entry, entries, superclasses
 
@@ -87,9 +86,8 @@ def simulated_controls(estimator: Estimator, *, healthy: bool) -> list[float]:
         preset=Preset.PUBLISHED, prior=Prior.WIDE, n_patients=512, visits_per_patient=1, seed=20_260, healthy=healthy
     )
     low, high = PLAUSIBLE_MMOL_L
-    source = Source(format="simulated", sha256="", units_in="mV", age_years=60.0)
     records = (
-        EcgRecord(signal_mv=signal, leads=LEADS, fs_hz=FS_HZ, source=source)
+        as_record(signal, age_years=60)
         for batch in simulate_cohort(spec)
         for signal, potassium in zip(batch.signal_mv, batch.potassium_mmol_l, strict=True)
         if not healthy or low <= potassium <= high

@@ -94,6 +94,12 @@ def simulate(patient: Patient, potassium_mmol_l: float, visit_seed: int, *, nois
     return EcgRecord(signal_mv=signal[0], leads=LEADS, fs_hz=FS_HZ, source=source)
 
 
+def as_record(signal_mv: NDArray[np.float32], *, age_years: float | None = None) -> EcgRecord:
+    """One ECG (12, SAMPLES) of a batch as a record."""
+    source = Source(format="simulated", sha256="", units_in="mV", age_years=age_years)
+    return EcgRecord(signal_mv=signal_mv, leads=LEADS, fs_hz=FS_HZ, source=source)
+
+
 def simulate_cohort(spec: CohortSpec) -> Iterator[CohortBatch]:
     """All batches of a cohort in order."""
     for index in range(spec.n_batches):

@@ -15,9 +15,8 @@ from ecg_ka.errors import UnusableRecord
 from ecg_ka.estimator import choose_window
 from ecg_ka.preprocess import SignalSpec, to_model_input
 from ecg_ka.quality import grade
-from ecg_ka.record import LEADS, EcgRecord, Source
 from ecg_ka.scoring.progress import Progress
-from ecg_ka.simulator import FS_HZ, CohortSpec, Preset, Prior, simulate_batch
+from ecg_ka.simulator import CohortSpec, Preset, Prior, as_record, simulate_batch
 from ecg_ka.simulator.conditions import Repolarisation
 from ecg_ka.simulator.geometry import Reversal
 from ecg_ka.simulator.kernels import QrsKind
@@ -96,11 +95,10 @@ def make_part(cohort: CohortSpec, spec: SignalSpec, batch_index: int) -> Part:
         RuntimeError: an ECG cannot be used, which is a fault of the simulator.
     """
     batch = simulate_batch(cohort, batch_index)
-    source = Source(format="simulated", sha256="", units_in="mV")
     steps = np.empty((len(batch.signal_mv), len(spec.leads), spec.n_samples), dtype=np.int16)
     grades = []
     for row, signal_mv in enumerate(batch.signal_mv):
-        window, _ = choose_window(EcgRecord(signal_mv=signal_mv, leads=LEADS, fs_hz=FS_HZ, source=source), spec)
+        window, _ = choose_window(as_record(signal_mv), spec)
         try:
             steps[row] = to_steps(to_model_input(window, spec).signal_mv)
         except UnusableRecord as error:
