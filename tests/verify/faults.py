@@ -234,7 +234,7 @@ def worker_killed(site: Site) -> Finding:
     def harm(_: Load) -> tuple[float, float | None]:
         doomed = site.workers.pop()
         with site.store() as store:
-            assert site.submit(10 * _N_ECGS).status == 202
+            assert site.submit(5 * _N_ECGS).status == 202
             mine = (ITEMS.c.state == "running", ITEMS.c.worker.like(f"%-{doomed.pid}-%"))
             wait_for(lambda: _count(store, *mine, of=ITEMS))
             doomed.kill()
