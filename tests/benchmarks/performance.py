@@ -252,10 +252,9 @@ recording has 12 leads and 10 s; where a format has no real file here, it was wr
 
 {goals}
 
-"Within the spread": the goal lies between the quartiles. Over five runs on a busy machine 12 leads against neurokit2's
-12 gave 44, 48, 49, 49 and 51, and the network's input 49 to 56. The cold start took 0.79 s on the wall in the first
-of them and about 2 s later, when nine programs shared the two cores; of the processor it took 0.77 and 0.85 s.
-About half of preprocessing is its two FFTs (bounds below).
+"Within the spread": the goal lies between the quartiles. Over five runs on a busy machine 12 leads against
+neurokit2's 12 gave 44, 48, 49, 49 and 51, and the network's input 49 to 56; the cold start took up to 2.2 s by the
+clock when nine programs shared the two cores. About half of preprocessing is its two FFTs (bounds below).
 
 ## Where a file's time goes
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything in small, from no data to a bundle: does this machine do it? About 2 minutes on 2 idle cores without a GPU,
+# Everything in small, from no data to a bundle: does this machine do it? About 20 s on 2 idle cores without a GPU,
 # 50 MB of disk. What comes out knows nothing. Killed at any moment it goes on where it was.
 # Usage: training/runs/smoke.sh FOLDER [PATIENTS]
 set -euo pipefail
