@@ -17,11 +17,12 @@ from typing import Any, NamedTuple
 from ecg_ka.errors import EcgError
 from ecg_ka.scoring import object_store
 from ecg_ka.scoring.job import Job, Scorer, Totals, totals
-from ecg_ka.scoring.journal import Chunk, Journal, discard
+from ecg_ka.scoring.journal import Chunk, Journal
 from ecg_ka.scoring.listing import found
 from ecg_ka.scoring.progress import Progress
 from ecg_ka.scoring.row import Row, Status, value_of
 from ecg_ka.scoring.tables import CsvTable, table_format, written
+from ecg_ka.scoring.unfinished import discard
 from ecg_ka.scoring.workers import Workers
 
 REJECT_COLUMNS = ("file", "error", "reason")

@@ -11,10 +11,7 @@ what follows is cut off and made again. Two numbers a chunk are held in memory, 
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import shutil
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -26,6 +23,7 @@ from typing import Any, NamedTuple
 from ecg_ka.errors import EcgError
 from ecg_ka.scoring.row import Row
 from ecg_ka.scoring.source import Source
+from ecg_ka.scoring.unfinished import line_of, lock, text_of
 
 CHUNK = 32
 """ECGs that a process scores before it hands over their rows, and that a killed run may read again."""
@@ -55,9 +53,11 @@ class Journal:
 
     def __enter__(self) -> Journal:
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._lock = (self._folder / "lock").open("ab")
         try:
-            _hold(self._lock.fileno(), self._folder)
+            self._lock = lock(self._folder)
+        except BlockingIOError:
+            raise EcgError(f"{self._folder}: another process is at work on this table; wait for it") from None
+        try:
             self._accept_plan()
             self.n_sources = self._list()
             self._places = array("q", [_ABSENT]) * -(-self.n_sources // CHUNK)
@@ -94,9 +94,8 @@ class Journal:
 
     def add(self, number: int, rows_json: str) -> None:
         """Append the rows of a chunk."""
-        text = f"{number} {rows_json}"
         place = self._lines.tell()
-        self._lines.write(f"{_check_sum(text.encode())} {text}\n".encode())
+        self._lines.write(line_of(f"{number} {rows_json}"))
         self._lines.flush()
         self._places[number] = place
 
@@ -145,36 +144,15 @@ class Journal:
         """Find the lines that are whole, and cut off what follows."""
         end = 0
         for line in self._lines:
-            check_sum, _, text = line.rstrip(b"\n").partition(b" ")
-            if not line.endswith(b"\n") or check_sum.decode(errors="replace") != _check_sum(text):
+            text = text_of(line)
+            if text is None:
                 break
-            self._places[int(text.partition(b" ")[0])] = end
+            self._places[int(text.partition(" ")[0])] = end
             end += len(line)
         self._lines.seek(end)
         self._lines.truncate()
 
 
-def discard(folder: Path) -> None:
-    """Delete an unfinished table."""
-    shutil.rmtree(folder, ignore_errors=True)
-
-
 def _rows_of(line: bytes) -> list[Row]:
     rows: list[Row] = json.loads(line.split(b" ", 2)[2])
     return rows
-
-
-def _check_sum(text: bytes) -> str:
-    return hashlib.blake2b(text, digest_size=8).hexdigest()
-
-
-def _hold(handle: int, folder: Path) -> None:
-    """One process at a time; where the system has no such locks, it is up to the user."""
-    if os.name != "posix":
-        return
-    import fcntl
-
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise EcgError(f"{folder}: another process is at work on this table; wait for it") from None

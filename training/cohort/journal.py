@@ -12,11 +12,9 @@ parts up to the first whose line or samples are not as they should be are good; 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
-import shutil
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +23,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ecg_ka.scoring.unfinished import line_of, lock, text_of
 from training.files import write_atomically
 
 
@@ -67,11 +66,9 @@ class Journal:
 
     def __enter__(self) -> Journal:
         (self.folder / "cohort").mkdir(parents=True, exist_ok=True)
-        self._lock = (self.folder / "lock").open("wb")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock = lock(self.folder)
         except BlockingIOError:
-            self._lock.close()
             raise FileExistsError(f"{self.folder}: another process is making this cohort") from None
         try:
             self._accept_plan()
@@ -112,7 +109,7 @@ class Journal:
         text = json.dumps([self.sha256, len(part.steps), part.facts, part.rejects])
         try:
             _write(self._samples, data)
-            _write(self._lines, f"{_check_sum(text)} {text}\n".encode())
+            _write(self._lines, line_of(text))
         except OSError as error:
             raise OSError(
                 error.errno, f"{error.strerror}; with space the same command goes on", str(self.folder)
@@ -159,8 +156,8 @@ class Journal:
 
     def _accept(self, line: bytes) -> bool:
         """Whether a line of the journal is whole and its samples, the next in the file, are those it vouches for."""
-        check_sum, _, text = line.decode(errors="replace").partition(" ")
-        if not text.endswith("\n") or check_sum != _check_sum(text[:-1]):
+        text = text_of(line)
+        if text is None:
             return False
         sha256, n, facts, rejects = json.loads(text)
         extended = self._hash.copy()
@@ -185,18 +182,9 @@ class Journal:
         return stream.getvalue()
 
 
-def discard(folder: Path) -> None:
-    """Delete an unfinished cohort, or what a finished one left behind."""
-    shutil.rmtree(folder, ignore_errors=True)
-
-
 def _write(file: IO[bytes], data: bytes) -> None:
     file.write(data)
     file.flush()
-
-
-def _check_sum(text: str) -> str:
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def _differences(found: str, plan: dict[str, Any]) -> str:

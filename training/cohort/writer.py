@@ -19,9 +19,10 @@ import scipy
 
 import ecg_ka
 from ecg_ka.preprocess import LSB_MV, SignalSpec
+from ecg_ka.scoring.unfinished import discard
 from training.cohort import Label, Split, sha256_of
 from training.cohort.index import in_standard_form, refuse_leakage
-from training.cohort.journal import Journal, Reject, discard
+from training.cohort.journal import Journal, Reject
 
 if TYPE_CHECKING:
     import polars as pl
