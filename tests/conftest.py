@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
 from tests.required import missing
+from tests.service.postgres import Postgres, started
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
@@ -24,3 +27,19 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         missing("shared", f"real ECG files are not at {SHARED}")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server of our own on loopback."""
+    with started() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def kept(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
+    """Settings with an empty storage, once of each kind."""
+    chosen: dict[str, Any] = {"data": tmp_path / "data"}
+    if request.param == "postgresql":
+        chosen["database"] = request.getfixturevalue("postgres").new_database()
+    return chosen

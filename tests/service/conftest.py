@@ -25,7 +25,6 @@ import ecg_ka
 from service.app import create_app
 from service.settings import Settings
 from service.storage.store import Store, open_store
-from tests.service.postgres import Postgres, started
 
 ROOT = Path(__file__).parents[2]
 FS_HZ = 500
@@ -181,22 +180,6 @@ def client(bundle_folder: Path) -> Iterator[TestClient]:
     """The application in this process."""
     with TestClient(create_app(Settings(bundle=bundle_folder))) as started:
         yield started
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL server of our own on loopback."""
-    with started() as server:
-        yield server
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def kept(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
-    """Settings with an empty storage, once of each kind."""
-    chosen: dict[str, Any] = {"data": tmp_path / "data"}
-    if request.param == "postgresql":
-        chosen["database"] = request.getfixturevalue("postgres").new_database()
-    return chosen
 
 
 @pytest.fixture

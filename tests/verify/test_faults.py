@@ -26,20 +26,6 @@ def ecg(shared_data: Path) -> bytes:
     return dicom_ecg(shared_data)
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with postgres_started() as server:
-        yield server
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def kept(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
-    """Settings with an empty storage, once of each kind."""
-    if request.param == "sqlite":
-        return {"data": tmp_path / "data"}
-    return {"data": tmp_path / "data", "database": request.getfixturevalue("postgres").new_database()}
-
-
 @pytest.fixture
 def disk() -> Iterator[Path]:
     """A small disk that every user can reach."""
