@@ -8,7 +8,7 @@ which I or II stands among chest leads less often than one that has them, where 
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import permutations
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,9 +113,10 @@ def _gain(products: Matrices, exchanged: Matrices) -> float:
 def _exchanges(*, chest: bool) -> Matrices:
     """C^-1 (1 + k, 128) of the leads as named, and with just three of them moved: three of the chest, or with I or II
     among them."""
-    cycles = [p for p in permutations(range(8)) if sum(i != at for at, i in enumerate(p)) == 3]
-    moved = [p for p in cycles if (p[:2] == (0, 1)) == chest]
-    orders = np.array([range(8), *moved], dtype=np.intp)
+    trios = np.array([trio for trio in combinations(range(8), 3) if (trio[0] > 1) == chest])
+    orders = np.tile(np.arange(8), (1 + 2 * len(trios), 1))
+    for row, moved in enumerate(np.concatenate([np.roll(trios, 1, axis=1), np.roll(trios, 2, axis=1)]), start=1):
+        orders[row, trios[(row - 1) % len(trios)]] = moved
     precisions = np.linalg.inv(np.array(_PRODUCTS) + _RIDGE * np.eye(len(INDEPENDENT_LEADS)))
     exchanged = precisions[:, orders[:, :, None], orders[:, None, :]]  # (2, 1 + k, 8, 8)
     return np.ascontiguousarray(exchanged.swapaxes(0, 1)).reshape(len(orders), -1)

@@ -33,11 +33,10 @@ def is_paced(signal_mv: NDArray[np.float32], fs_hz: float, r_peaks: NDArray[np.i
 
 def _height(parts: NDArray[np.float32], step: int, margin: int) -> NDArray[np.float32]:
     """How far each sample (beats, m - 2 margin) stands above, or below, both samples a step away; summed over leads."""
-    n = parts.shape[2]
-    middle = parts[:, :, margin : n - margin]
-    left = middle - parts[:, :, margin - step : n - margin - step]
-    right = middle - parts[:, :, margin + step : n - margin + step]
-    smaller = np.minimum(np.abs(left), np.abs(right))
-    smaller *= left * right > 0
+    rises = parts[:, :, step:] - parts[:, :, :-step]
+    sizes, n = np.abs(rises), parts.shape[2]
+    before, after = slice(margin - step, n - margin - step), slice(margin, n - margin)
+    smaller = np.minimum(sizes[:, :, before], sizes[:, :, after])
+    smaller *= rises[:, :, before] * rises[:, :, after] < 0  # up to it and down from it, or the reverse
     height: NDArray[np.float32] = smaller.sum(axis=0)
     return height

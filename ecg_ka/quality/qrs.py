@@ -38,7 +38,7 @@ def qrs_ms(beat: AveragedBeat) -> float | None:
     before, after = (round(span_s * beat.rate_hz) for span_s in _LONGEST_S)
     steep = np.flatnonzero(slopes > limit)
     steep = steep[(steep >= peak - before) & (steep <= peak + after)]
-    breaks = np.flatnonzero(np.diff(steep) > gap)
+    breaks = np.flatnonzero(steep[1:] - steep[:-1] > gap)
     at = int(np.searchsorted(steep, peak))
     first = int(steep[max((b + 1 for b in breaks if b < at), default=0)])
     last = int(steep[min((b for b in breaks if b >= at), default=len(steep) - 1)])
@@ -49,4 +49,4 @@ def qrs_ms(beat: AveragedBeat) -> float | None:
 
 def _beyond(inside: float, outside: float, limit: float) -> float:
     """How far, in samples, the limit lies from the sample inside to the one outside of it."""
-    return float(np.clip((inside - limit) / max(inside - outside, 1e-12), 0.0, 1.0))
+    return min(max((inside - limit) / max(inside - outside, 1e-12), 0.0), 1.0)

@@ -89,13 +89,15 @@ class Predictive:
 
     def in_steps(self) -> Distribution:
         """All of it, in steps of 0.1 mmol/L from the lowest to the highest value."""
-        ends = np.clip([self.values[0], self.values[-1]], *LIMITS_MMOL_L)
-        first, last = (int(step) for step in np.floor(ends / STEP_MMOL_L))
+        lowest, highest = (within_limits(float(self.values[end])) for end in (0, -1))
+        first, last = math.floor(lowest / STEP_MMOL_L), math.floor(highest / STEP_MMOL_L)
         edges = np.arange(first + 1, last + 1) * STEP_MMOL_L
         n = len(self.values)
-        at_least = (n - np.searchsorted(self.values, edges - 1e-9) + 0.5) / (n + 1)  # p_at_least of all edges at once
+        above = np.empty(len(edges) + 2)
+        above[0], above[-1] = 1.0, 0.0
+        above[1:-1] = (n - np.searchsorted(self.values, edges - 1e-9) + 0.5) / (n + 1)  # p_at_least of all at once
         # Rounded before the difference: whatever steps are added up, the sum is off by less than the last digit.
-        above = np.round([1.0, *at_least, 0.0], _DIGITS)
+        np.round(above, _DIGITS, out=above)
         shares = np.round(above[:-1] - above[1:], _DIGITS)
         return Distribution(
             lower_mmol_l=round(first * STEP_MMOL_L, 1), step_mmol_l=STEP_MMOL_L, p=tuple(shares.tolist())
