@@ -12,13 +12,16 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from ecg_ka import SHIPPED, Estimator, read
 from ecg_ka.exporters.wfdb import record_wfdb
@@ -27,7 +30,11 @@ from ecg_ka.scoring import Job
 from ecg_ka.scoring.archive_run import _scored
 from ecg_ka.scoring.journal import Chunk
 from ecg_ka.scoring.source import Source
+from ecg_ka.uncertainty import Calibration, Pairs, Regions
+from tests.benchmarks.bench_training import ON_CPU, trained
+from tests.benchmarks.bench_training import cohort as training_set
 from tests.ecg_ka.ecgs import ecg
+from training.trainer import Schedule
 
 FILES = (1, 10, 100, 1_000, 10_000)
 REFUSED_FILES = (1_000, 10_000, 100_000)  # without a signal, so that listing, journal and table are what is measured
@@ -134,6 +141,56 @@ def test_growth_with_the_size_of_a_batch() -> None:
     cpu_ms = [1e3 * min(cpu_s(partial(estimator.estimate_many, [ecg_1] * n)) for _ in range(3)) for n in sizes]
     intercept, slope = line("CPU of a batch of x records", sizes, cpu_ms, "ms")
     assert cpu_ms[-1] / (intercept + slope * sizes[-1]) == pytest.approx(1, abs=0.3)
+
+
+def test_growth_with_the_size_of_the_calibration_set() -> None:
+    """What a bundle was calibrated by is kept as sorted scores: fitting sorts, an estimate searches."""
+    sizes, fit_ms, predict_us, kept_kb = (500, 2_000, 10_000, 100_000), [], [], []
+    for n in sizes:
+        rng = np.random.default_rng(0)
+        labels = np.round(rng.normal(4.3, 0.8, n), 1)
+        pairs = Pairs(labels + rng.normal(0, 0.6, n), np.full(n, 0.5), labels)
+        fit_ms.append(1e3 * min(cpu_s(partial(Calibration.fit, pairs, Regions())) for _ in range(3)))
+        calibration = Calibration.fit(pairs, Regions())
+        predict_us.append(1e4 * min(cpu_s(partial(answered, calibration, 100)) for _ in range(5)))
+        kept_kb.append(sum(scores.nbytes for scores in calibration.to_arrays().values()) / 1e3)
+    line("CPU of calibrating by x ECGs", sizes, fit_ms, "ms")
+    line("an answer after calibration by x ECGs", sizes, predict_us, "us")
+    line("scores kept of x ECGs", sizes, kept_kb, "kB")
+    assert predict_us[-1] < 4 * predict_us[0]
+
+
+def answered(calibration: Calibration, times: int) -> None:
+    """Interval, bands and probabilities of one estimate, again and again."""
+    for _ in range(times):
+        predictive = calibration.distribution.predict(5.6, 0.5)
+        calibration.label_conditional.interval(5.6, 0.9), calibration.label_conditional.bands(5.6, 0.5)
+        predictive.interval(0.9), predictive.in_steps()
+
+
+@pytest.mark.timeout(600)
+def test_growth_with_the_size_of_the_training_set(tmp_path: Path) -> None:
+    """A pass costs so much an ECG; signals stay on the disk, and memory does not follow them."""
+    sizes, cpu_per_pass, peak_mb = (256, 512, 1024, 2048), [], []
+    for n in sizes:
+        (tmp_path / str(n)).mkdir()
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
+            seconds, megabytes = alone.submit(one_pass, tmp_path / str(n), n).result()
+        cpu_per_pass.append(seconds)
+        peak_mb.append(megabytes)
+    intercept, slope = line("CPU of a pass over x ECGs", sizes, cpu_per_pass, "s")
+    print("  peak MB without the map: " + ", ".join(f"{mb:.0f}" for mb in peak_mb))
+    assert cpu_per_pass[-1] / (intercept + slope * sizes[-1]) == pytest.approx(1, abs=0.2)
+    assert peak_mb[-1] < 1.2 * peak_mb[0]
+
+
+def one_pass(folder: Path, n: int) -> tuple[float, float]:
+    """CPU seconds of training one pass, and the most memory that was not a file's."""
+    torch.set_num_threads(1)
+    data = training_set(folder, n)
+    seconds = cpu_s(lambda: trained(data, Schedule(epochs=1, batch_size=64), ON_CPU, "cpu"))
+    told = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
+    return seconds, int(told["RssAnon"].split()[0]) / 1e3
 
 
 def test_what_handing_over_costs(tmp_path: Path) -> None:
