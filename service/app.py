@@ -6,8 +6,11 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import cache
+from typing import Any
 
 from fastapi import Depends, FastAPI
+from starlette.types import Lifespan
 
 import ecg_ka
 from service import errors, examples
@@ -65,20 +68,27 @@ Errors are problem documents (RFC 9457, `application/problem+json`); an error ne
 
 def create_app(settings: Settings) -> FastAPI:
     """The application for one set of settings; its bundle is loaded when the server starts."""
-    app = FastAPI(
-        title="ecg-ka",
-        version=ecg_ka.__version__,
-        description=_DESCRIPTION,
-        lifespan=lambda _: _lifespan(settings),
-        docs_url=None,  # their pages load scripts from elsewhere
-        redoc_url=None,
-        redirect_slashes=False,
-    )
+    app = _routed(lambda _: _lifespan(settings))
     limits = {"/v1/batches": settings.batch_upload_bytes}
     app.add_middleware(BodyLimit, max_bytes=settings.max_upload_bytes, max_bytes_of=limits)
     app.add_middleware(Admission)
     app.add_middleware(Envelope)  # added last, so outermost
     errors.register(app)
+    description = _description()  # here: it takes longer than a request may hold up others
+    app.openapi = lambda: description  # type: ignore[method-assign]  # how FastAPI has a description extended
+    return app
+
+
+def _routed(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
+    app = FastAPI(
+        title="ecg-ka",
+        version=ecg_ka.__version__,
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,  # their pages load scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+    )
     app.include_router(health.router)
     app.include_router(page.router)
     app.mount("/page", page.assets())
@@ -87,15 +97,18 @@ def create_app(settings: Settings) -> FastAPI:
             app.include_router(
                 route.router, dependencies=[Depends(requires(scope))], responses=refusals(400, 401, 403, 429, 431, 503)
             )
-    _show_examples(app)
     return app
 
 
-def _show_examples(app: FastAPI) -> None:
-    """Put the example answers into the finished description: FastAPI drops the nulls of what a route declares."""
+@cache
+def _description() -> dict[str, Any]:
+    """Of the interface, which no setting changes. The example answers come last: FastAPI drops the nulls of what a
+    route declares."""
+    description = _routed().openapi()
     for path, example in examples.ANSWERS.items():
-        answer = app.openapi()["paths"][path]["post"]["responses"]["200"]
+        answer = description["paths"][path]["post"]["responses"]["200"]
         answer["content"]["application/json"]["example"] = example()
+    return description
 
 
 @asynccontextmanager
