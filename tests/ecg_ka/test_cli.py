@@ -1,4 +1,4 @@
-"""The command line as a user runs it: a process, its output and its exit code."""
+"""The command line: its output and its exit code; as a process of its own where one can tell the difference."""
 
 from __future__ import annotations
 
@@ -18,17 +18,15 @@ import pytest
 
 from ecg_ka import BANDS_SENTENCE, Estimator, read
 from ecg_ka.exporters import estimates_text
+from tests.ecg_ka.command import called
 from tests.ecg_ka.ecgs import csv_bytes, ecg
 from tests.ecg_ka.writers import counts_uv, dicom, dicom_group
 
 
 def ecg_ka(*arguments: str | Path, code: int = 0) -> str:
     """Standard output of one call, which must end with this exit code and say why on standard error if it failed."""
-    command = [sys.executable, "-m", "ecg_ka.cli", *map(str, arguments)]
-    out = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert out.returncode == code, out.stderr
-    assert "Traceback" not in out.stderr
-    return out.stdout if code == 0 or out.stdout else out.stderr
+    out, err = called(*arguments, code=code)
+    return out if code == 0 or out else err
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +71,10 @@ def test_the_age_that_the_caller_knows_withholds_the_value_of_a_child_in_every_c
 def test_json_is_json_only_with_one_answer_a_file_refusals_included(file: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.csv"
     bad.write_bytes(b"")
-    answers: list[dict[str, Any]] = json.loads(ecg_ka("estimate", file, bad, "--json", code=2))
-    good, refused = answers
+    command = [sys.executable, "-m", "ecg_ka.cli", "estimate", str(file), str(bad), "--json"]
+    out = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (out.returncode, "Traceback" in out.stderr) == (2, False)
+    good, refused = json.loads(out.stdout)
     assert set(good) == set(refused)
     library = Estimator.load().estimate(read(file)).to_dict()
     for key in set(library) - {"timing_ms"}:

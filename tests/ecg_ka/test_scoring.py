@@ -25,6 +25,7 @@ from ecg_ka.scoring.row import COLUMNS, value_of
 from ecg_ka.scoring.source import Source
 from ecg_ka.scoring.tables import TableFormat, table_format, written
 from ecg_ka.scoring.workers import Workers
+from tests.ecg_ka.command import called
 from tests.ecg_ka.ecgs import csv_bytes, ecg
 from tests.ecg_ka.mortal import ends_its_process
 
@@ -216,11 +217,7 @@ def test_a_header_behind_a_url_leads_nowhere_else(tmp_path: Path) -> None:
 
 
 def ecg_ka(*arguments: str | Path, code: int = 0) -> str:
-    command = [sys.executable, "-m", "ecg_ka.cli", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
-    return " ".join((done.stdout + done.stderr).replace("│", " ").split())  # as wide as it may be
+    return " ".join("".join(called(*arguments, code=code)).replace("│", " ").split())  # as wide as it may be
 
 
 def test_the_command_tells_what_became_of_the_ecgs_and_keeps_a_table_that_is_there(
