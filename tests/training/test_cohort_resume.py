@@ -6,13 +6,10 @@ import json
 import os
 import pickle
 import random
-import resource
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +21,7 @@ from hypothesis import strategies as st
 from ecg_ka.exporters.wfdb import record_wfdb
 from ecg_ka.preprocess import SignalSpec
 from tests.ecg_ka.ecgs import ecg
+from tests.training.full_disk import files_of_at_most
 from tests.training.mimic_tree import write_table
 from training.cohort import POTASSIUM, Cohort, sha256_of
 from training.cohort.journal import Part, Reject
@@ -163,16 +161,6 @@ def test_a_folder_with_something_else_in_it_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError, match="is no unfinished cohort"):
         write(tmp_path)
     assert (tmp_path / "c.part" / "notes.txt").exists()
-
-
-@contextmanager
-def files_of_at_most(n_bytes: int) -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("n_bytes", [60_000, 150_000, 200_000])

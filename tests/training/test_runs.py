@@ -1,4 +1,4 @@
-"""The recipes in training/runs: every command is one that its program takes, and the smallest of them runs."""
+"""The recipes in training/runs: every command is one that its program takes; tests/verify runs the smallest."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from ecg_ka.bundle import load_bundle
 from training import evaluate, export, train
 from training.config import parse
 
@@ -34,18 +33,6 @@ def test_programs_take_the_commands_of_every_recipe(path: Path) -> None:
             found.add(program)
     assert {"training.train", "training.export"} <= found
     assert os.access(path, os.X_OK)
-
-
-def test_smoke_makes_a_bundle_and_again_nothing(tmp_path: Path) -> None:
-    """With 300 patients; the second time all is there, and only the export is made anew."""
-    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    for _ in range(2):
-        command = [str(RUNS / "smoke.sh"), str(tmp_path / "work"), "300"]
-        done = subprocess.run(command, env=env, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-    assert "is finished; nothing to do" in done.stdout
-    bundle = load_bundle(tmp_path / "work" / "bundle")
-    assert bundle.provenance.training["after"]["config"]["loss"] == "l1"
 
 
 @pytest.mark.parametrize("words", [[], ["fly"], ["--help"]])

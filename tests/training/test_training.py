@@ -16,6 +16,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 
 from ecg_ka import Estimator, Flag
 from ecg_ka.bundle import load_bundle
@@ -30,23 +31,60 @@ from training.objective import Loss, ObjectiveConfig, Weights
 from training.train import TrainConfig, run
 from training.trainer import spread_loss
 
+ON_A_GPU_MACHINE = """
+import sys
+from importlib.machinery import PathFinder
+class Rest:
+    absent = {"onnxruntime", "wfdb", "neurokit2", "pandas", "matplotlib", "pydicom", "pydantic"}
+    absent |= {"typer", "fastapi"}
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.partition(".")[0] in cls.absent else PathFinder.find_spec(name, path, target)
+sys.meta_path[:] = [Rest if finder is PathFinder else finder for finder in sys.meta_path]
+from dataclasses import replace
+from pathlib import Path
+from training.cohort.simulated import SimulatedConfig, build
+from training.export import ExportConfig, export
+from training.objective import Loss, Weights
+from training.train import TrainConfig, run
+here = Path(sys.argv[1])
+build(SimulatedConfig(out=here / "cohort", patients=450, visits=2, workers=1))
+l1 = TrainConfig(cohort=here / "cohort", out=here / "l1", epochs=1, batch_size=64, threads=1)
+run(l1)
+dist = replace(l1, out=here / "dist", init=here / "l1", head_only=True, loss=Loss.DIST, weights=Weights.SQINV)
+run(replace(dist, epochs=60, learning_rate=3e-3, batch_size=256))
+export(ExportConfig(run=here / "dist", reference=here / "l1", cohort=here / "cohort", out=here / "bundle"))
+"""
+
 
 @pytest.fixture(scope="module")
-def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("cohort") / "c"
-    build(SimulatedConfig(out=folder, patients=450, visits=2, workers=1))
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """From a cohort to a bundle on a GPU machine that has no registry: all that a training process writes."""
+    folder = tmp_path_factory.mktemp("made")
+    script = folder / "on_a_gpu_machine.py"
+    script.write_text(f"if __name__ == '__main__':\n{indent(ON_A_GPU_MACHINE, '    ')}")
+    done = subprocess.run(
+        [sys.executable, script, folder],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+    )
+    assert done.returncode == 0, done.stderr
     return folder
 
 
-def config(cohort: Path, out: Path) -> TrainConfig:
-    return TrainConfig(cohort=cohort, out=out, epochs=1, batch_size=64, threads=1)
+@pytest.fixture(scope="module")
+def cohort(made: Path) -> Path:
+    return made / "cohort"
 
 
 @pytest.fixture(scope="module")
-def l1_run(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("runs") / "l1"
-    run(config(cohort, out))
-    return out
+def l1_run(made: Path) -> Path:
+    return made / "l1"
+
+
+def test_training_needs_torch_numpy_scipy_polars_safetensors_and_onnx_alone(made: Path) -> None:
+    assert (made / "bundle" / "MODEL_CARD.md").is_file()
 
 
 def test_a_cohort_says_what_it_is_and_keeps_patients_together(cohort: Path) -> None:
@@ -110,7 +148,8 @@ def test_a_run_leaves_its_configuration_history_and_metrics(l1_run: Path) -> Non
 
 
 def test_the_same_seed_gives_the_same_weights(cohort: Path, l1_run: Path, tmp_path: Path) -> None:
-    run(config(cohort, tmp_path / "again"))
+    """In another process too."""
+    run(TrainConfig(cohort=cohort, out=tmp_path / "again", epochs=1, batch_size=64, threads=1))
     assert (tmp_path / "again" / "weights.safetensors").read_bytes() == (l1_run / "weights.safetensors").read_bytes()
 
 
@@ -131,31 +170,16 @@ def test_a_run_that_is_unfinished_or_had_another_cohort_is_not_exported(
     assert not (tmp_path / "b").exists()
 
 
-def test_retraining_the_head_widens_the_estimates_and_leaves_the_features(
-    cohort: Path, l1_run: Path, tmp_path: Path
-) -> None:
-    """Then the export: a bundle that answers, with the exact settings and figures that belong to it."""
-    head = replace(
-        config(cohort, tmp_path / "dist"),
-        loss=Loss.DIST,
-        weights=Weights.SQINV,
-        init=l1_run,
-        head_only=True,
-        epochs=60,
-        learning_rate=3e-3,
-        batch_size=256,
-    )
-    metrics = run(head)
-    before = json.loads((l1_run / "metrics.json").read_text())
-    assert float(str(metrics["sd_estimates"])) > 2 * before["sd_estimates"]
-    from safetensors.torch import load_file
-
-    old, new = load_file(l1_run / "weights.safetensors"), load_file(tmp_path / "dist" / "weights.safetensors")
+def test_retraining_the_head_widens_the_estimates_and_leaves_the_features(made: Path) -> None:
+    before, after = (json.loads((made / name / "metrics.json").read_text()) for name in ("l1", "dist"))
+    assert after["sd_estimates"] > 2 * before["sd_estimates"]
+    old, new = (load_file(made / name / "weights.safetensors") for name in ("l1", "dist"))
     changed = {name.split(".")[0] for name in old if not torch.equal(old[name], new[name])}
     assert changed == {"head", "spread_head"}
 
-    out = tmp_path / "bundle"
-    export(ExportConfig(run=tmp_path / "dist", reference=l1_run, cohort=cohort, out=out))
+
+def test_a_bundle_answers_with_the_exact_settings_and_figures_that_belong_to_it(cohort: Path, made: Path) -> None:
+    out = made / "bundle"
     bundle = load_bundle(out)
     assert bundle.provenance.licences == ()
     assert bundle.provenance.training["config"]["weights"] == "sqinv"
@@ -239,39 +263,3 @@ def test_unknown_or_wrong_options_are_fatal(wrong: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         parse(TrainConfig, [*required, *wrong])
     assert ended.value.code == 2
-
-
-ON_A_GPU_MACHINE = """
-import sys
-from importlib.machinery import PathFinder
-class Rest:
-    absent = {"onnxruntime", "wfdb", "neurokit2", "pandas", "matplotlib", "pydicom", "pydantic"}
-    absent |= {"typer", "fastapi"}
-    @classmethod
-    def find_spec(cls, name, path=None, target=None):
-        return None if name.partition(".")[0] in cls.absent else PathFinder.find_spec(name, path, target)
-sys.meta_path[:] = [Rest if finder is PathFinder else finder for finder in sys.meta_path]
-from pathlib import Path
-from training.cohort.simulated import SimulatedConfig, build
-from training.export import ExportConfig, export
-from training.train import TrainConfig, run
-here = Path(sys.argv[1])
-build(SimulatedConfig(out=here / "c", patients=400, workers=1))
-run(TrainConfig(cohort=here / "c", out=here / "l1", epochs=1, threads=1))
-run(TrainConfig(cohort=here / "c", out=here / "d", init=here / "l1", head_only=True, epochs=1, threads=1))
-export(ExportConfig(run=here / "d", reference=here / "l1", cohort=here / "c", out=here / "b"))
-"""
-
-
-def test_training_needs_torch_numpy_scipy_polars_safetensors_and_onnx_alone(tmp_path: Path) -> None:
-    """From a cohort to a bundle on a GPU machine that has no registry."""
-    script = tmp_path / "on_a_gpu_machine.py"
-    script.write_text(f"if __name__ == '__main__':\n{indent(ON_A_GPU_MACHINE, '    ')}")
-    done = subprocess.run(
-        [sys.executable, script, tmp_path],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
-    )
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "b" / "MODEL_CARD.md").is_file()
