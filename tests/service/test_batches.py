@@ -230,11 +230,11 @@ def test_workers_killed_at_any_moment_lose_nothing_and_do_nothing_twice(
     kept: dict[str, Any], tmp_path: Path, bundle_folder: Path, dicom_bytes: bytes
 ) -> None:
     store = open_store(Settings(**kept))
-    n_ecgs = 24
+    n_ecgs = 16
     batches.submit(store, ACT, {}, [dicom_bytes] * n_ecgs, "")
     settings = {**kept, "bundle": bundle_folder, "lease_s": 2}
     rng = np.random.default_rng(0)
-    for _ in range(3):
+    for _ in range(2):
         n_done = count(store, ITEMS.c.state == "done")
         doomed = program(tmp_path, "worker", **settings)
         wait_for(partial(_has_gone_on, store, n_done))
