@@ -115,6 +115,15 @@ def test_a_name_in_a_table_is_text_in_one_line_and_no_formula(tmp_path: Path) ->
     assert row["file"] == "'=1+1\\n\\x1b.txt"
 
 
+@pytest.mark.parametrize("kind", TableFormat)
+def test_what_a_file_says_spoils_no_table(tmp_path: Path, kind: TableFormat) -> None:
+    (tmp_path / "a.json").write_text(json.dumps({"fs_hz": "\ud800\x1b[2J\n", "signal_mv": [[0]] * 12}))
+    rows = Scorer(job()).rows([Source(str(tmp_path / "a.json"))])
+    with written(tmp_path / "t", kind, {}) as table:
+        table.add(rows)
+    assert "fs_hz is \\ud800\\x1b[2J\\n in the JSON" in str(value_of(rows[0], "reason"))
+
+
 def test_a_killed_run_goes_on_to_the_same_bytes_without_reading_twice(many: Path, tmp_path: Path) -> None:
     out = tmp_path / "t.parquet"
     score_archive(job(many), out, workers=2, as_finished=False)
