@@ -49,13 +49,12 @@ def estimate(  # noqa: PLR0913 - one parameter an option
 
     Exit code 2 when any file is refused; the others are answered all the same.
     """
-    facts = facts_of(fs_hz, units, leads)
+    facts, paths = facts_of(fs_hz, units, leads), records_of(files)
     if out is not None:
         if history is not None or age is not None or as_json:
             raise typer.BadParameter("a table has no place for it", param_hint="--history, --age, --json with --out")
-        archive.to_table(archive.job_of(map(str, files), bundle, level, facts), out, workers, ordered, force)
+        archive.to_table(archive.job_of(map(str, paths), bundle, level, facts), out, workers, ordered, force)
         return
-    paths = records_of(files)
     estimator = Estimator.load(bundle)
     earlier = [] if history is None else read_history(history, facts)
     personal = estimator.personalize(earlier) if earlier else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 
 from ecg_ka import SHIPPED, EcgError, Estimator, MissingDependency, UnreadableRecord, read
 from ecg_ka.exporters.wfdb import record_wfdb
+from ecg_ka.readers.limits import MAX_FILES
 from ecg_ka.scoring import Job, Totals, score_archive
 from ecg_ka.scoring.archive_run import _scored
 from ecg_ka.scoring.job import Scorer
@@ -68,6 +70,44 @@ def many(tmp_path: Path) -> Path:
 def test_a_header_with_its_signals_is_one_ecg_and_so_is_every_other_file_in_folder_and_zip(archive: Path) -> None:
     names = [source.name.removeprefix(f"{archive}/") for source in found([str(archive)])]
     assert names == ["b.csv", "notes.txt", "two.zip!r.hea", "two.zip!x.csv", "a/r.csv", "a/r.hea"]
+
+
+def test_pipes_hold_nothing_up_and_links_to_folders_are_left_out(archive: Path) -> None:
+    """Each with one row that says so; a link to a file is followed, one that leads nowhere is refused."""
+    for name in ("pipe.zip", "pipe.hea", "pipe"):
+        os.mkfifo(archive / name)
+    writer = os.open(archive / "pipe.hea", os.O_RDWR)
+    for name, place in {"up": "..", "beside": "a", "round": "round", "b2.csv": "b.csv"}.items():
+        (archive / name).symlink_to(place)
+    sources = [source for source in found([str(archive)]) if "/a/" not in source.name]
+    rows = {Path(str(row[0])).name: value_of(row, "error") for row in Scorer(job()).rows(sources)}
+    os.close(writer)
+    refused = ("notes.txt", "pipe", "pipe.hea", "pipe.zip", "round")
+    assert sorted(rows) == sorted([*refused, "b.csv", "b2.csv", "two.zip!r.hea", "two.zip!x.csv"])
+    assert sorted(name for name, error in rows.items() if error) == sorted(refused)
+
+
+def test_folders_may_be_deeper_than_calls(tmp_path: Path) -> None:
+    depth = 400
+    (tmp_path / "/".join("d" * depth)).mkdir(parents=True)
+    (tmp_path / "/".join("d" * depth) / "a.csv").touch()
+    limit = sys.getrecursionlimit()
+    try:
+        sys.setrecursionlimit(depth)
+        (source,) = found([str(tmp_path)])
+    finally:
+        sys.setrecursionlimit(limit)
+    assert source.path.endswith("d/a.csv")
+
+
+def test_a_header_in_a_zip_brings_no_more_files_than_an_ecg_may_have(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "many.zip", "w") as packed:
+        for number in range(200):
+            packed.writestr(f"{number:03}.hea", "r 1 500 10\n")
+        for name in ("r.hea", "s.hea"):
+            packed.writestr(name, "r/200 1 500 2000\n" + "".join(f"{number:03} 10\n" for number in range(200)))
+    first, second = found([str(tmp_path)])
+    assert len(first.members) == len(second.members) == MAX_FILES + 1
 
 
 def test_a_table_has_a_row_an_ecg_that_says_what_an_estimate_of_it_alone_says(archive: Path, tmp_path: Path) -> None:
@@ -244,6 +284,8 @@ def test_the_command_tells_what_became_of_the_ecgs_and_keeps_a_table_that_is_the
     assert "is there already" in ecg_ka("estimate", archive, "--out", out, code=2)
     assert out.read_bytes() == before
     assert "0 refused" in ecg_ka("estimate", archive / "b.csv", "--out", out, "--force", "--workers", "1")
+    ecg_ka("estimate", *(archive / "a").iterdir(), "--out", tmp_path / "files.ndjson", "--workers", "1")
+    assert len((tmp_path / "files.ndjson").read_text().splitlines()) == 2  # a header and its signals are one
     assert "no place for it" in ecg_ka("estimate", archive, "--out", out, "--json", code=2)
 
 
