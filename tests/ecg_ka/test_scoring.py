@@ -18,7 +18,7 @@ import pytest
 from ecg_ka import SHIPPED, EcgError, Estimator, MissingDependency, UnreadableRecord, read
 from ecg_ka.exporters.wfdb import record_wfdb
 from ecg_ka.readers.limits import MAX_FILES
-from ecg_ka.scoring import Job, Totals, score_archive
+from ecg_ka.scoring import Job, Totals, score_archive, would_overwrite
 from ecg_ka.scoring.archive_run import _scored
 from ecg_ka.scoring.job import Scorer
 from ecg_ka.scoring.journal import CHUNK, Chunk, Journal
@@ -170,7 +170,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes_without_reading_twice(many: Path
     whole = {path.name: path.read_bytes() for path in tmp_path.glob("t.*")}
     for name in whole:
         (tmp_path / name).unlink()
-    with Journal(tmp_path / "t.parquet.part", job(many).about(), partial(found, [str(many)])) as journal:
+    with Journal(tmp_path / "t.parquet.part", job(many).plan(), partial(found, [str(many)])) as journal:
         first = next(journal.missing())
         journal.add(first.number, _scored(job(many), first).rows_json)
     for source in first.sources[1:]:
@@ -201,7 +201,7 @@ def test_of_a_journal_the_whole_lines_count(tmp_path: Path, torn: bytes) -> None
 def test_only_the_same_work_goes_on_and_only_once_at_a_time(many: Path, tmp_path: Path) -> None:
     listing = partial(found, [str(many)])
     part = tmp_path / "t.csv.part"
-    with Journal(part, job(many).about(), listing), pytest.raises(EcgError, match="another process"):
+    with Journal(part, job(many).plan(), listing), pytest.raises(EcgError, match="another process"):
         score_archive(job(many), tmp_path / "t.csv", workers=1, as_finished=False)
     other = Job(inputs=(str(many),), bundle=SHIPPED, level=0.8)
     with pytest.raises(EcgError, match="begun with other"):
@@ -220,8 +220,43 @@ def test_tables_that_cannot_be_are_refused_before_work_begins(archive: Path, tmp
     with pytest.raises(EcgError, match="would be scored with it"):
         score_archive(job(archive), archive / "a" / "t.csv", workers=1, as_finished=False)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(EcgError, match="no file below"):
-        score_archive(job(tmp_path / "empty"), tmp_path / "t.csv", workers=1, as_finished=False)
+    for _ in range(2):
+        with pytest.raises(EcgError, match="no file below"):
+            score_archive(job(tmp_path / "empty"), tmp_path / "t.csv", workers=1, as_finished=False)
+    assert not (tmp_path / "t.csv.part").exists()  # with the list of nothing, that would be taken up
+
+
+def test_from_another_folder_the_same_words_are_another_plan(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(many.parent)
+    here = job(Path(many.name)).plan()
+    assert job(Path(many.name)).about() == {name: value for name, value in here.items() if name != "places"}
+    monkeypatch.chdir(many)
+    assert job(Path(many.name)).plan() != here
+
+
+def test_no_file_that_a_table_brings_is_overwritten_unasked(tmp_path: Path) -> None:
+    out = tmp_path / "t.parquet"
+    assert would_overwrite(out) == []
+    for name in ("t.about.json", "t.rejects.csv", "t.parquet"):
+        (tmp_path / name).touch()
+        assert tmp_path / name in would_overwrite(out)
+    (tmp_path / "t.parquet").unlink()
+    (tmp_path / "t.parquet.part").mkdir()
+    assert would_overwrite(out) == []  # its own, of a run that was killed at its end
+
+
+def test_texts_are_written_alike_on_every_system(archive: Path, tmp_path: Path) -> None:
+    """The interpreter tells where one would be in the encoding of the system."""
+    code = (
+        "import sys, warnings; warnings.filterwarnings('error', category=EncodingWarning, module='ecg_ka.scoring')\n"
+        "from pathlib import Path; from ecg_ka import SHIPPED; from ecg_ka.scoring import Job, score_archive\n"
+        "job = Job(inputs=(sys.argv[1],), bundle=SHIPPED, level=0.9)\n"
+        "score_archive(job, Path(sys.argv[2]), workers=1, as_finished=False)"
+    )
+    command = [sys.executable, "-X", "warn_default_encoding", "-c", code]
+    assert (
+        subprocess.run([*command, archive / "notes.txt", tmp_path / "t.csv"], timeout=120, check=False).returncode == 0
+    )
 
 
 def test_a_process_that_dies_costs_no_other_item_its_result() -> None:
@@ -260,6 +295,11 @@ def test_a_header_behind_a_url_leads_nowhere_else(tmp_path: Path) -> None:
         (tmp_path / "in" / "r.hea").write_text(f"r 1 500 10\n{name} 16 1000/mV 16 0 0 0 0 II\n")
         with pytest.raises(UnreadableRecord):
             Source((tmp_path / "in" / "r.hea").as_uri()).read({})
+    (tmp_path / "in" / "a.csv").write_bytes(CSV)
+    (tmp_path / "in" / "a.csv::memory").write_bytes(b"a name that fsspec takes for two places")
+    _, chain, _ = found([(tmp_path / "in").as_uri()])
+    with pytest.raises(UnreadableRecord, match="two places"):
+        chain.read({})
     with pytest.raises(MissingDependency, match="cannot be opened"):
         Source("nowhere://bucket/r.hea").read({})
 
@@ -286,6 +326,7 @@ def test_the_command_tells_what_became_of_the_ecgs_and_keeps_a_table_that_is_the
     assert "0 refused" in ecg_ka("estimate", archive / "b.csv", "--out", out, "--force", "--workers", "1")
     ecg_ka("estimate", *(archive / "a").iterdir(), "--out", tmp_path / "files.ndjson", "--workers", "1")
     assert len((tmp_path / "files.ndjson").read_text().splitlines()) == 2  # a header and its signals are one
+    assert "choose another place" in ecg_ka("estimate", archive / "a", "--out", out / "t.csv", code=1)  # out is a file
     assert "no place for it" in ecg_ka("estimate", archive, "--out", out, "--json", code=2)
 
 
