@@ -42,12 +42,13 @@ def score_archive(job: Job, out: Path, *, workers: int, as_finished: bool) -> To
 
     Raises:
         BundleError: there is no valid bundle.
-        EcgError: ``out`` is of no format that is written, or would be scored too; another run is unfinished there.
+        EcgError: ``out`` is a folder, of no format that is written, or would be scored too; another run is unfinished
+            there.
         MissingDependency: what the format or a URL needs is not installed.
         OSError: the disk.
     """
     kind = table_format(out)
-    _refuse_own_place(job, out)
+    _refuse_place(job, out)
     about = job.about()
     folder = unfinished_at(out)
     with Journal(folder, job.plan(), partial(found, job.inputs)) as journal:
@@ -140,8 +141,10 @@ def _scorer(job: Job) -> Scorer:
     return Scorer(job)
 
 
-def _refuse_own_place(job: Job, out: Path) -> None:
+def _refuse_place(job: Job, out: Path) -> None:
     place = out.resolve()
+    if place.is_dir():
+        raise EcgError(f"{out} is a folder; expected the name of a table in it with --out")
     for path in job.inputs:
         if not object_store.is_url(path) and (place == Path(path).resolve() or Path(path).resolve() in place.parents):
             raise EcgError(f"{out} lies in {path} and would be scored with it; choose another place with --out")

@@ -219,6 +219,9 @@ def test_tables_that_cannot_be_are_refused_before_work_begins(archive: Path, tmp
         table_format(tmp_path / "t.xlsx")
     with pytest.raises(EcgError, match="would be scored with it"):
         score_archive(job(archive), archive / "a" / "t.csv", workers=1, as_finished=False)
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(EcgError, match="is a folder"):
+        score_archive(job(archive), tmp_path / "folder.csv", workers=1, as_finished=False)
     (tmp_path / "empty").mkdir()
     for _ in range(2):
         with pytest.raises(EcgError, match="no file below"):
