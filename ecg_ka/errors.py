@@ -32,6 +32,16 @@ class EcgError(Exception):
 
     title = "ECG error"
 
+    def __str__(self) -> str:
+        return one_line(super().__str__())  # messages quote files, which may hold anything
+
+
+def one_line(text: str) -> str:
+    """A text as one line that any terminal, table and protocol takes: other characters as Python escapes them."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
 
 class UnreadableRecord(EcgError):
     """The bytes are not what their format promises."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -17,7 +18,7 @@ from ecg_ka.cli.app import NOT_WRITTEN, REFUSED, STOPPED, app
 from ecg_ka.cli.options import BundleFolder, Fs, Leads, Level, Units, facts_of
 from ecg_ka.errors import EcgError
 from ecg_ka.estimate import DISCLAIMER
-from ecg_ka.scoring import Job, Totals, score_archive, score_on_ray
+from ecg_ka.scoring import Job, Totals, score_archive, score_on_ray, would_overwrite
 
 Out = Annotated[
     Path | None, typer.Option("--out", help="table to write, .parquet (extra `archive`), .ndjson or .csv, of all ECGs")
@@ -25,6 +26,9 @@ Out = Annotated[
 Workers = Annotated[int, typer.Option(help="processes of one thread each; 0: one a core", min=0)]
 Ordered = Annotated[bool, typer.Option(help="rows in the order of the paths, or of getting done")]
 Force = Annotated[bool, typer.Option("--force", help="overwrite the table when it is there")]
+
+
+NO_SPACE = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 class Engine(StrEnum):
@@ -60,8 +64,9 @@ def score(  # noqa: PLR0913 - one parameter an option
 
 def to_table(job: Job, out: Path, workers: int, ordered: bool, force: bool) -> None:
     """Score an archive on this host, and end as the command does."""
-    if not force and (out.exists() or out.is_symlink()):
-        raise EcgError(f"{out} is there already; choose another place with --out, or overwrite it with --force")
+    if not force:
+        for path in would_overwrite(out):
+            raise EcgError(f"{path} is there already; choose another place with --out, or overwrite it with --force")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # a process that dies must not take this one along
@@ -71,8 +76,8 @@ def to_table(job: Job, out: Path, workers: int, ordered: bool, force: bool) -> N
         print("\necg-ka: stopped; the same command goes on where it was", file=sys.stderr)
         raise typer.Exit(STOPPED) from None
     except OSError as error:
-        reason = f"cannot write {out} ({error.strerror}); with space the same command goes on"
-        print(f"ecg-ka: {reason}", file=sys.stderr)
+        then = "with space the same command goes on" if error.errno in NO_SPACE else "choose another place with --out"
+        print(f"ecg-ka: cannot write {out} ({error.strerror}); {then}", file=sys.stderr)
         raise typer.Exit(NOT_WRITTEN) from None
     _tell(found, str(out), out.with_suffix(".rejects.csv").name)
 

@@ -13,7 +13,7 @@ from ecg_ka.bundle import SHIPPED
 from ecg_ka.cli import archive
 from ecg_ka.cli.app import REFUSED, app
 from ecg_ka.cli.options import Age, AsJson, BundleFolder, Files, Fs, Leads, Level, Units, facts_of, records_of
-from ecg_ka.errors import EcgError
+from ecg_ka.errors import EcgError, one_line
 from ecg_ka.estimate import Estimate, refusal_dict
 from ecg_ka.estimator import Estimator
 from ecg_ka.exporters import estimates_text
@@ -49,20 +49,19 @@ def estimate(  # noqa: PLR0913 - one parameter an option
 
     Exit code 2 when any file is refused; the others are answered all the same.
     """
-    facts = facts_of(fs_hz, units, leads)
+    facts, paths = facts_of(fs_hz, units, leads), records_of(files)
     if out is not None:
         if history is not None or age is not None or as_json:
             raise typer.BadParameter("a table has no place for it", param_hint="--history, --age, --json with --out")
-        archive.to_table(archive.job_of(map(str, files), bundle, level, facts), out, workers, ordered, force)
+        archive.to_table(archive.job_of(map(str, paths), bundle, level, facts), out, workers, ordered, force)
         return
-    paths = records_of(files)
     estimator = Estimator.load(bundle)
     earlier = [] if history is None else read_history(history, facts)
     personal = estimator.personalize(earlier) if earlier else None
     options = {"level": level, "personal": personal, "age_years": age}
     known = frozenset(record.source.sha256 for record, _ in earlier)
     with typer.progressbar(paths, label="estimating", file=sys.stderr, hidden=len(paths) < 10) as bar:
-        answers = [(_printable(path), _answer(estimator, path, facts, options, known)) for path in bar]
+        answers = [(one_line(str(path)), _answer(estimator, path, facts, options, known)) for path in bar]
     print(json.dumps([_plain(*a) for a in answers], indent=1) if as_json else estimates_text(answers))
     if any(isinstance(answer, EcgError) for _, answer in answers):
         raise typer.Exit(REFUSED)
@@ -86,8 +85,3 @@ def _plain(name: str, answer: Estimate | EcgError) -> dict[str, Any]:
         return {"file": name, **answer.to_dict(), "error": None}
     problem = {"type": type(answer).__name__, "title": answer.title, "detail": str(answer)}
     return {"file": name, **refusal_dict(answer), "error": problem}
-
-
-def _printable(path: Path) -> str:
-    """A path in one line that any terminal takes, whatever bytes its name holds."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(path))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from ecg_ka.cli.options import signal_files
 from ecg_ka.errors import EcgError
+from ecg_ka.readers.intake import named_by
 
 
 def refuse_overwriting(paths: Iterable[Path], ecg: Path, *, force: bool) -> None:
@@ -24,7 +24,7 @@ def _holds(ecg: Path, path: Path) -> bool:
         return path.resolve().parent == ecg.resolve()
     header = ecg.with_suffix(".hea")
     return any(
-        other.exists() and path.samefile(other) for other in (ecg, header, *map(ecg.with_name, signal_files(header)))
+        other.exists() and path.samefile(other) for other in (ecg, header, *map(ecg.with_name, named_by(header)))
     )
 
 

@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ecg_ka.errors import EcgError
-from ecg_ka.readers import wfdb_header
+from ecg_ka.readers.intake import named_by
 
 Files = Annotated[
     list[Path],
@@ -28,23 +27,11 @@ BundleFolder = Annotated[Path, typer.Option("--bundle", help="model bundle; the 
 Level = Annotated[float, typer.Option(help="level of the interval, 0.5 to 0.99", min=0.5, max=0.99)]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON only")]
 
-_LONGEST_HEADER = 2**20
-
 
 def records_of(files: list[Path]) -> list[Path]:
     """Files without the signal files of headers that are given too: a pair is one record."""
-    named = {header.parent / name for header in files if header.suffix == ".hea" for name in signal_files(header)}
+    named = {header.parent / name for header in files if header.suffix == ".hea" for name in named_by(header)}
     return [path for path in files if path not in named]
-
-
-def signal_files(header: Path) -> tuple[str, ...]:
-    """The files that a WFDB header names; none for another file."""
-    try:
-        with header.open("rb") as file:
-            data = file.read(_LONGEST_HEADER)
-        return wfdb_header.signal_files(data) if wfdb_header.recognises(data) else ()
-    except (OSError, EcgError):
-        return ()  # reading the record will say what is wrong
 
 
 def facts_of(fs_hz: float | None, units: str | None, leads: str | None) -> dict[str, Any]:

@@ -6,10 +6,11 @@ import os
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from ecg_ka.errors import EmptyFile, ForeignReference, RecordTooLarge, UnreadableRecord
 from ecg_ka.readers import archive, registry, wfdb_header
-from ecg_ka.readers.limits import MAX_FILES, MAX_INPUT_BYTES, check_bytes
+from ecg_ka.readers.limits import MAX_FILES, MAX_HEADER_BYTES, MAX_INPUT_BYTES, check_bytes
 
 
 def from_bytes(data: bytes) -> Mapping[str, bytes]:
@@ -58,6 +59,31 @@ def from_path(path: Path) -> Mapping[str, bytes]:
     if archive.is_zip(data):
         return from_bytes(data)
     return _with_companions(path, data)
+
+
+def opened(path: Path) -> BinaryIO:
+    """A regular file, opened without waiting: a pipe cannot hold the program up.
+
+    Raises:
+        UnreadableRecord: it is a pipe, a folder, a device.
+        OSError: it cannot be opened.
+    """
+    stream = os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb")
+    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        stream.close()
+        raise UnreadableRecord(f"{path.name[:60]!r} is not a regular file; expected an ECG file")
+    return stream
+
+
+def named_by(path: Path) -> tuple[str, ...]:
+    """The names of the files beside it that the WFDB header at ``path`` names; none for another file, and for one that
+    cannot be read: reading the record will say what is wrong."""
+    try:
+        with opened(path) as stream:
+            data = stream.read(MAX_HEADER_BYTES)
+    except (OSError, ValueError, UnreadableRecord):
+        return ()
+    return wfdb_header.signal_files(data) if wfdb_header.recognises(data) else ()
 
 
 def _with_companions(path: Path, data: bytes) -> Mapping[str, bytes]:
@@ -118,15 +144,11 @@ def _beside(folder: Path, name: str, room: int) -> bytes:
 
 
 def _regular(path: Path, room: int = MAX_INPUT_BYTES) -> bytes:
-    """The bytes, at most ``room``, of a regular file, opened without waiting: a pipe cannot hold the program up."""
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with os.fdopen(handle, "rb") as stream:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise UnreadableRecord(f"{path.name[:60]!r} is not a regular file; expected an ECG file")
+    """The bytes, at most ``room``, of a regular file."""
+    with opened(path) as stream:
         what = "the record" if room < MAX_INPUT_BYTES else repr(path.name[:60])
         read_before = MAX_INPUT_BYTES - room
-        check_bytes(read_before + status.st_size, MAX_INPUT_BYTES, what)
+        check_bytes(read_before + os.fstat(stream.fileno()).st_size, MAX_INPUT_BYTES, what)
         data = stream.read(room + 1)
     check_bytes(read_before + len(data), MAX_INPUT_BYTES, what)
     return data

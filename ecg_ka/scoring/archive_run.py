@@ -42,33 +42,47 @@ def score_archive(job: Job, out: Path, *, workers: int, as_finished: bool) -> To
 
     Raises:
         BundleError: there is no valid bundle.
-        EcgError: ``out`` is of no format that is written, or would be scored too; another run is unfinished there.
+        EcgError: ``out`` is a folder, of no format that is written, or would be scored too; another run is unfinished
+            there.
         MissingDependency: what the format or a URL needs is not installed.
         OSError: the disk.
     """
     kind = table_format(out)
-    _refuse_own_place(job, out)
+    _refuse_place(job, out)
     about = job.about()
-    folder = out.with_name(out.name + ".part")
-    with Journal(folder, about, partial(found, job.inputs)) as journal:
+    folder = unfinished_at(out)
+    with Journal(folder, job.plan(), partial(found, job.inputs)) as journal:
         if not journal.n_sources:
+            discard(folder)  # or the empty list would stand when there are some
             raise EcgError(f"there is no file below {', '.join(job.inputs)[:200]}; expected ECGs")
         _score(job, journal, workers)
         rows = journal.rows_as_finished() if as_finished else journal.rows()
         counts: Counter[Status] = Counter()
         with ExitStack() as stack:
             table = stack.enter_context(written(folder / "table", kind, about))
-            rejects = CsvTable(stack.enter_context((folder / "rejects").open("w", newline="")), REJECT_COLUMNS)
+            lines = stack.enter_context((folder / "rejects").open("w", encoding="utf-8", newline=""))
+            rejects = CsvTable(lines, REJECT_COLUMNS)
             for chunk in rows:
                 table.add(chunk)
                 rejects.add([reject_of(row) for row in chunk if value_of(row, "error") is not None])
                 counts.update(Status(str(value_of(row, "status"))) for row in chunk)
         found_totals = totals(counts)
-        (folder / "about").write_text(about_text(about, found_totals))
+        (folder / "about").write_text(about_text(about, found_totals), encoding="utf-8")
         for part, path in {"rejects": rejects_path(out), "about": about_path(out), "table": out}.items():
             _to_disk(folder / part, path)
     discard(folder)
     return found_totals
+
+
+def would_overwrite(out: Path) -> list[Path]:
+    """What is there where a table would be written; beside a table that is not finished, it may be a part of that."""
+    paths = [out] if unfinished_at(out).is_dir() else [out, rejects_path(out), about_path(out)]
+    return [path for path in paths if path.exists() or path.is_symlink()]
+
+
+def unfinished_at(out: Path) -> Path:
+    """Where stands what is done of a table."""
+    return out.with_name(out.name + ".part")
 
 
 def rejects_path(out: Path) -> Path:
@@ -127,8 +141,10 @@ def _scorer(job: Job) -> Scorer:
     return Scorer(job)
 
 
-def _refuse_own_place(job: Job, out: Path) -> None:
+def _refuse_place(job: Job, out: Path) -> None:
     place = out.resolve()
+    if place.is_dir():
+        raise EcgError(f"{out} is a folder; expected the name of a table in it with --out")
     for path in job.inputs:
         if not object_store.is_url(path) and (place == Path(path).resolve() or Path(path).resolve() in place.parents):
             raise EcgError(f"{out} lies in {path} and would be scored with it; choose another place with --out")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from ecg_ka.errors import EcgError, NoWorkingSpace
 from ecg_ka.estimate import DISCLAIMER
 from ecg_ka.estimator import Estimator
 from ecg_ka.flags import Flag
+from ecg_ka.scoring import object_store
 from ecg_ka.scoring.row import Row, Status, Value, estimated_row, refused_row
 from ecg_ka.scoring.source import Source
 
@@ -49,6 +51,15 @@ class Job:
             "program": f"ecg_ka {__version__}",
             "options": options,
         }
+
+    def plan(self) -> dict[str, Any]:
+        """What an unfinished table has to be begun with: the same from the same folder.
+
+        Raises:
+            BundleError: there is no valid bundle.
+        """
+        places = [path if object_store.is_url(path) else os.path.abspath(path) for path in self.inputs]  # noqa: PTH100 - links stay
+        return {**self.about(), "places": places}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

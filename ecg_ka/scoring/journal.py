@@ -117,7 +117,7 @@ class Journal:
     def _accept_plan(self) -> None:
         path, text = self._folder / "plan.json", json.dumps(self._plan, indent=1, sort_keys=True)
         if path.is_file():
-            if path.read_text() != text:
+            if path.read_text(encoding="utf-8") != text:
                 raise EcgError(
                     f"{self._folder} was begun with other files, options, model or version; run the command as before "
                     "to go on with it, or delete the folder to start anew"
@@ -126,7 +126,7 @@ class Journal:
         if {found.name for found in self._folder.iterdir()} - {"lock", "plan.json.part"}:
             raise EcgError(f"{self._folder} is no unfinished table of this program; move it away")
         part = path.with_name("plan.json.part")
-        part.write_text(text)
+        part.write_text(text, encoding="utf-8")
         part.replace(path)
 
     def _list(self) -> int:

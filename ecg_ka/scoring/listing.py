@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
-from ecg_ka.errors import EcgError
+from ecg_ka.errors import EcgError, UnreadableRecord
 from ecg_ka.readers import wfdb_header
 from ecg_ka.readers.archive import ZIP_ERRORS, check_member, read_member
-from ecg_ka.readers.limits import MAX_HEADER_BYTES
+from ecg_ka.readers.intake import named_by, opened
+from ecg_ka.readers.limits import MAX_FILES, MAX_HEADER_BYTES
 from ecg_ka.scoring import object_store
 from ecg_ka.scoring.source import Source
 
@@ -33,21 +35,29 @@ def found(inputs: Iterable[str]) -> Iterator[Source]:
 
 
 def _below(folder: str) -> Iterator[Source]:
-    try:
-        with os.scandir(folder) as entries:
-            shown = [(e.name, e.is_dir(follow_symlinks=False)) for e in entries if not e.name.startswith(_HIDDEN)]
-    except OSError:
-        yield Source(folder)  # reading it will say what is wrong
-        return
-    shown.sort()
-    names = [name for name, is_folder in shown if not is_folder]
-    named = _named(names, lambda name: _header(str(Path(folder, name))))
+    waiting = [folder]  # however deep they are
+    while waiting:
+        folder = waiting.pop()
+        try:
+            with os.scandir(folder) as entries:
+                shown = sorted((e.name, e.is_dir(follow_symlinks=False)) for e in entries if not _is_left_out(e))
+        except OSError:
+            yield Source(folder)  # reading it will say what is wrong
+            continue
+        yield from _of_files(folder, [name for name, is_folder in shown if not is_folder])
+        waiting += [str(Path(folder, name)) for name, is_folder in reversed(shown) if is_folder]
+
+
+def _is_left_out(entry: os.DirEntry[str]) -> bool:
+    links_to_folder = entry.is_symlink() and os.path.isdir(entry.path)  # noqa: PTH112 - Path's raises at some links
+    return entry.name.startswith(_HIDDEN) or links_to_folder
+
+
+def _of_files(folder: str, names: list[str]) -> Iterator[Source]:
+    named = {file for name in names if _is_header(name) for file in named_by(Path(folder, name)) if file != name}
     for name in names:
         if name not in named:
             yield from _of_file(str(Path(folder, name)))
-    for name, is_folder in shown:
-        if is_folder:
-            yield from _below(str(Path(folder, name)))
 
 
 def _of_file(path: str) -> Iterator[Source]:
@@ -61,16 +71,16 @@ def _of_file(path: str) -> Iterator[Source]:
 
 def _in_zip(path: str) -> list[tuple[str, ...]]:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with opened(Path(path)) as stream, zipfile.ZipFile(stream) as archive:
             members = {info.filename: info for info in archive.infolist() if not info.is_dir()}
             names = sorted(name for name in members if not _is_hidden(name))
             if all(name.endswith(".npy") for name in names):
                 return []  # an .npz
             files = {name: _beside(name, _header_in_zip(archive, members[name])) for name in names if _is_header(name)}
-    except ZIP_ERRORS:
+    except (*ZIP_ERRORS, UnreadableRecord):
         return []
     named = {file for header, together in files.items() for file in together if file != header}
-    return [(name, *_with_all(name, files, members)) for name in names if name not in named]
+    return [(name, *islice(_with_all(name, files, members), MAX_FILES)) for name in names if name not in named]
 
 
 def _with_all(header: str, files: dict[str, tuple[str, ...]], members: Iterable[str]) -> Iterator[str]:
@@ -83,12 +93,6 @@ def _with_all(header: str, files: dict[str, tuple[str, ...]], members: Iterable[
             yield name
 
 
-def _named(names: Iterable[str], header: Callable[[str], bytes]) -> set[str]:
-    """Files that a header among the names names."""
-    headers = [name for name in names if _is_header(name)]
-    return {file for name in headers for file in _signal_files(header(name)) if file != name}
-
-
 def _is_header(name: str) -> bool:
     return name.lower().endswith(".hea")
 
@@ -99,21 +103,8 @@ def _is_hidden(name: str) -> bool:
 
 def _beside(name: str, header: bytes) -> tuple[str, ...]:
     folder = name.rpartition("/")[0]
-    return tuple(f"{folder}/{file}" if folder else file for file in _signal_files(header))
-
-
-def _signal_files(header: bytes) -> tuple[str, ...]:
-    return wfdb_header.signal_files(header) if wfdb_header.recognises(header) else ()
-
-
-def _header(path: str) -> bytes:
-    """The bytes of a header; none where reading the ECG will say what is wrong."""
-    try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with os.fdopen(handle, "rb") as stream:
-            return stream.read(MAX_HEADER_BYTES)
-    except OSError:
-        return b""
+    files = wfdb_header.signal_files(header) if wfdb_header.recognises(header) else ()
+    return tuple(f"{folder}/{file}" if folder else file for file in files)
 
 
 def _header_in_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:

@@ -16,6 +16,7 @@ from ecg_ka.readers.limits import MAX_FILES, MAX_INPUT_BYTES, check_bytes
 if TYPE_CHECKING:
     from types import ModuleType
 
+_CHAIN = "::"  # of fsspec, in any name: what follows would be a place of its own
 _BESIDE_HEADERS = ("dat", "mat")
 
 
@@ -50,7 +51,7 @@ def contents(url: str) -> Mapping[str, bytes]:
     """The file at a URL, and those beside it that it names when it is a WFDB header.
 
     Raises:
-        UnreadableRecord: there is no such file.
+        UnreadableRecord: there is no such file, or its name holds a place of its own.
         RecordTooLarge: too many bytes.
     """
     filesystem, path = _located(url)
@@ -68,6 +69,10 @@ def contents(url: str) -> Mapping[str, bytes]:
 
 
 def _located(url: str) -> tuple[Any, str]:
+    if _CHAIN in url:
+        raise UnreadableRecord(
+            f"{url[:200]!r} names two places by {_CHAIN!r}; expected one: a name may not lead elsewhere"
+        )
     try:
         filesystem, path = fsspec().core.url_to_fs(url)
     except (ImportError, ValueError) as error:

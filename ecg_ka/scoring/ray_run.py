@@ -95,7 +95,7 @@ def _blocks(job: Job, actors: int) -> Iterator[pa.Table]:
 def _summed_up(filesystem: Any, folder: str, about: dict[str, Any]) -> Totals:
     """Write the reject list and what the table is, from the parts that the actors wrote."""
     counts: Counter[Status] = Counter()
-    with filesystem.open(f"{folder}/rejects.csv", "w", newline="") as stream:
+    with filesystem.open(f"{folder}/rejects.csv", "w", encoding="utf-8", newline="") as stream:
         rejects = CsvTable(stream, REJECT_COLUMNS)
         for path in sorted(filesystem.find(f"{folder}/rows")):
             with filesystem.open(path, "rb") as part:
@@ -105,7 +105,7 @@ def _summed_up(filesystem: Any, folder: str, about: dict[str, Any]) -> Totals:
                         if row["error"] is not None:
                             rejects.add([[row[name] for name in REJECT_COLUMNS]])
     found_totals = totals(counts)
-    with filesystem.open(f"{folder}/about.json", "w") as stream:
+    with filesystem.open(f"{folder}/about.json", "w", encoding="utf-8") as stream:
         stream.write(about_text(about, found_totals))
     return found_totals
 

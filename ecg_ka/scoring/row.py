@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Any
 
+from ecg_ka.errors import one_line
 from ecg_ka.estimate import Estimate, Interval, Probability
 from ecg_ka.estimator import THRESHOLDS
 
@@ -112,7 +113,7 @@ def value_of(row: Row, name: str) -> Value:
 def _row(values: dict[str, Value]) -> Row:
     row: Row = [None] * len(COLUMNS)
     for name, value in values.items():
-        row[_PLACE[name]] = value
+        row[_PLACE[name]] = one_line(value) if isinstance(value, str) else value
     return row
 
 

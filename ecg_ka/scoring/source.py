@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ecg_ka.errors import UnreadableRecord
+from ecg_ka.errors import UnreadableRecord, one_line
 from ecg_ka.readers import read
 from ecg_ka.readers.archive import ZIP_ERRORS, check_member, read_member
 from ecg_ka.readers.limits import MAX_FILES, MAX_INPUT_BYTES
@@ -26,9 +26,8 @@ class Source:
 
     @property
     def name(self) -> str:
-        """The source in one line that any terminal and table takes, whatever bytes its name holds."""
-        whole = f"{self.path}!{self.members[0]}" if self.members else self.path
-        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in whole)
+        """The source in one line, whatever bytes its name holds."""
+        return one_line(f"{self.path}!{self.members[0]}" if self.members else self.path)
 
     def read(self, facts: dict[str, Any]) -> EcgRecord:
         """The ECG; ``facts`` are what :func:`~ecg_ka.readers.read` takes for files that lack them.

@@ -211,6 +211,7 @@ def test_json_without_names_or_rate_takes_them_from_the_caller() -> None:
         (b'{"a":' * 100_000, errors.UnreadableRecord),
         (json_text(MV, fs_hz=0), errors.InvalidSamplingRate),
         (json_text(MV, fs_hz="500"), errors.InvalidSamplingRate),
+        (json_text(MV, fs_hz="\ud800\x1b[2J\n"), errors.InvalidSamplingRate),
         (json_text(MV, fs_hz=True), errors.InvalidSamplingRate),
         (json_text(MV, fs_hz=None), errors.InvalidSamplingRate),
         (json_text(MV).replace(b"{", b'{"fs_hz": 250, ', 1), errors.MalformedHeader),
@@ -234,6 +235,7 @@ def test_json_refused(data: bytes, error: type[errors.EcgError]) -> None:
     with pytest.raises(errors.EcgError) as caught:
         read(data)
     assert caught.type is error, caught.value
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize("data", [npy(MV), csv(MV), json_text(MV, fs_hz=None)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,8 @@ import pytest
 
 from ecg_ka import SHIPPED, EcgError, Estimator, MissingDependency, UnreadableRecord, read
 from ecg_ka.exporters.wfdb import record_wfdb
-from ecg_ka.scoring import Job, Totals, score_archive
+from ecg_ka.readers.limits import MAX_FILES
+from ecg_ka.scoring import Job, Totals, score_archive, would_overwrite
 from ecg_ka.scoring.archive_run import _scored
 from ecg_ka.scoring.job import Scorer
 from ecg_ka.scoring.journal import CHUNK, Chunk, Journal
@@ -71,6 +73,44 @@ def test_a_header_with_its_signals_is_one_ecg_and_so_is_every_other_file_in_fold
     assert names == ["b.csv", "notes.txt", "two.zip!r.hea", "two.zip!x.csv", "a/r.csv", "a/r.hea"]
 
 
+def test_pipes_hold_nothing_up_and_links_to_folders_are_left_out(archive: Path) -> None:
+    """Each with one row that says so; a link to a file is followed, one that leads nowhere is refused."""
+    for name in ("pipe.zip", "pipe.hea", "pipe"):
+        os.mkfifo(archive / name)
+    writer = os.open(archive / "pipe.hea", os.O_RDWR)
+    for name, place in {"up": "..", "beside": "a", "round": "round", "b2.csv": "b.csv"}.items():
+        (archive / name).symlink_to(place)
+    sources = [source for source in found([str(archive)]) if "/a/" not in source.name]
+    rows = {Path(str(row[0])).name: value_of(row, "error") for row in Scorer(job()).rows(sources)}
+    os.close(writer)
+    refused = ("notes.txt", "pipe", "pipe.hea", "pipe.zip", "round")
+    assert sorted(rows) == sorted([*refused, "b.csv", "b2.csv", "two.zip!r.hea", "two.zip!x.csv"])
+    assert sorted(name for name, error in rows.items() if error) == sorted(refused)
+
+
+def test_folders_may_be_deeper_than_calls(tmp_path: Path) -> None:
+    depth = 400
+    (tmp_path / "/".join("d" * depth)).mkdir(parents=True)
+    (tmp_path / "/".join("d" * depth) / "a.csv").touch()
+    limit = sys.getrecursionlimit()
+    try:
+        sys.setrecursionlimit(depth)
+        (source,) = found([str(tmp_path)])
+    finally:
+        sys.setrecursionlimit(limit)
+    assert source.path.endswith("d/a.csv")
+
+
+def test_a_header_in_a_zip_brings_no_more_files_than_an_ecg_may_have(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "many.zip", "w") as packed:
+        for number in range(200):
+            packed.writestr(f"{number:03}.hea", "r 1 500 10\n")
+        for name in ("r.hea", "s.hea"):
+            packed.writestr(name, "r/200 1 500 2000\n" + "".join(f"{number:03} 10\n" for number in range(200)))
+    first, second = found([str(tmp_path)])
+    assert len(first.members) == len(second.members) == MAX_FILES + 1
+
+
 def test_a_table_has_a_row_an_ecg_that_says_what_an_estimate_of_it_alone_says(archive: Path, tmp_path: Path) -> None:
     counts = score_archive(job(archive), tmp_path / "t.ndjson", workers=1, as_finished=False)
     assert counts == Totals(estimated=5, withheld=0, refused=1)
@@ -116,13 +156,22 @@ def test_a_name_in_a_table_is_text_in_one_line_and_no_formula(tmp_path: Path) ->
     assert row["file"] == "'=1+1\\n\\x1b.txt"
 
 
+@pytest.mark.parametrize("kind", TableFormat)
+def test_what_a_file_says_spoils_no_table(tmp_path: Path, kind: TableFormat) -> None:
+    (tmp_path / "a.json").write_text(json.dumps({"fs_hz": "\ud800\x1b[2J\n", "signal_mv": [[0]] * 12}))
+    rows = Scorer(job()).rows([Source(str(tmp_path / "a.json"))])
+    with written(tmp_path / "t", kind, {}) as table:
+        table.add(rows)
+    assert "fs_hz is \\ud800\\x1b[2J\\n in the JSON" in str(value_of(rows[0], "reason"))
+
+
 def test_a_killed_run_goes_on_to_the_same_bytes_without_reading_twice(many: Path, tmp_path: Path) -> None:
     out = tmp_path / "t.parquet"
     score_archive(job(many), out, workers=2, as_finished=False)
     whole = {path.name: path.read_bytes() for path in tmp_path.glob("t.*")}
     for name in whole:
         (tmp_path / name).unlink()
-    with Journal(tmp_path / "t.parquet.part", job(many).about(), partial(found, [str(many)])) as journal:
+    with Journal(tmp_path / "t.parquet.part", job(many).plan(), partial(found, [str(many)])) as journal:
         first = next(journal.missing())
         journal.add(first.number, _scored(job(many), first).rows_json)
     for source in first.sources[1:]:
@@ -153,7 +202,7 @@ def test_of_a_journal_the_whole_lines_count(tmp_path: Path, torn: bytes) -> None
 def test_only_the_same_work_goes_on_and_only_once_at_a_time(many: Path, tmp_path: Path) -> None:
     listing = partial(found, [str(many)])
     part = tmp_path / "t.csv.part"
-    with Journal(part, job(many).about(), listing), pytest.raises(EcgError, match="another process"):
+    with Journal(part, job(many).plan(), listing), pytest.raises(EcgError, match="another process"):
         score_archive(job(many), tmp_path / "t.csv", workers=1, as_finished=False)
     other = Job(inputs=(str(many),), bundle=SHIPPED, level=0.8)
     with pytest.raises(EcgError, match="begun with other"):
@@ -171,9 +220,47 @@ def test_tables_that_cannot_be_are_refused_before_work_begins(archive: Path, tmp
         table_format(tmp_path / "t.xlsx")
     with pytest.raises(EcgError, match="would be scored with it"):
         score_archive(job(archive), archive / "a" / "t.csv", workers=1, as_finished=False)
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(EcgError, match="is a folder"):
+        score_archive(job(archive), tmp_path / "folder.csv", workers=1, as_finished=False)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(EcgError, match="no file below"):
-        score_archive(job(tmp_path / "empty"), tmp_path / "t.csv", workers=1, as_finished=False)
+    for _ in range(2):
+        with pytest.raises(EcgError, match="no file below"):
+            score_archive(job(tmp_path / "empty"), tmp_path / "t.csv", workers=1, as_finished=False)
+    assert not (tmp_path / "t.csv.part").exists()  # with the list of nothing, that would be taken up
+
+
+def test_from_another_folder_the_same_words_are_another_plan(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(many.parent)
+    here = job(Path(many.name)).plan()
+    assert job(Path(many.name)).about() == {name: value for name, value in here.items() if name != "places"}
+    monkeypatch.chdir(many)
+    assert job(Path(many.name)).plan() != here
+
+
+def test_no_file_that_a_table_brings_is_overwritten_unasked(tmp_path: Path) -> None:
+    out = tmp_path / "t.parquet"
+    assert would_overwrite(out) == []
+    for name in ("t.about.json", "t.rejects.csv", "t.parquet"):
+        (tmp_path / name).touch()
+        assert tmp_path / name in would_overwrite(out)
+    (tmp_path / "t.parquet").unlink()
+    (tmp_path / "t.parquet.part").mkdir()
+    assert would_overwrite(out) == []  # its own, of a run that was killed at its end
+
+
+def test_texts_are_written_alike_on_every_system(archive: Path, tmp_path: Path) -> None:
+    """The interpreter tells where one would be in the encoding of the system."""
+    code = (
+        "import sys, warnings; warnings.filterwarnings('error', category=EncodingWarning, module='ecg_ka.scoring')\n"
+        "from pathlib import Path; from ecg_ka import SHIPPED; from ecg_ka.scoring import Job, score_archive\n"
+        "job = Job(inputs=(sys.argv[1],), bundle=SHIPPED, level=0.9)\n"
+        "score_archive(job, Path(sys.argv[2]), workers=1, as_finished=False)"
+    )
+    command = [sys.executable, "-X", "warn_default_encoding", "-c", code]
+    assert (
+        subprocess.run([*command, archive / "notes.txt", tmp_path / "t.csv"], timeout=120, check=False).returncode == 0
+    )
 
 
 def test_a_process_that_dies_costs_no_other_item_its_result() -> None:
@@ -212,6 +299,11 @@ def test_a_header_behind_a_url_leads_nowhere_else(tmp_path: Path) -> None:
         (tmp_path / "in" / "r.hea").write_text(f"r 1 500 10\n{name} 16 1000/mV 16 0 0 0 0 II\n")
         with pytest.raises(UnreadableRecord):
             Source((tmp_path / "in" / "r.hea").as_uri()).read({})
+    (tmp_path / "in" / "a.csv").write_bytes(CSV)
+    (tmp_path / "in" / "a.csv::memory").write_bytes(b"a name that fsspec takes for two places")
+    _, chain, _ = found([(tmp_path / "in").as_uri()])
+    with pytest.raises(UnreadableRecord, match="two places"):
+        chain.read({})
     with pytest.raises(MissingDependency, match="cannot be opened"):
         Source("nowhere://bucket/r.hea").read({})
 
@@ -232,6 +324,9 @@ def test_the_command_tells_what_became_of_the_ecgs_and_keeps_a_table_that_is_the
     assert "is there already" in ecg_ka("estimate", archive, "--out", out, code=2)
     assert out.read_bytes() == before
     assert "0 refused" in ecg_ka("estimate", archive / "b.csv", "--out", out, "--force", "--workers", "1")
+    ecg_ka("estimate", *(archive / "a").iterdir(), "--out", tmp_path / "files.ndjson", "--workers", "1")
+    assert len((tmp_path / "files.ndjson").read_text().splitlines()) == 2  # a header and its signals are one
+    assert "choose another place" in ecg_ka("estimate", archive / "a", "--out", out / "t.csv", code=1)  # out is a file
     assert "no place for it" in ecg_ka("estimate", archive, "--out", out, "--json", code=2)
 
 
