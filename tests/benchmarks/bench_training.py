@@ -6,9 +6,12 @@ not, each with the share of time that the GPU waited for signals (goal under 5 %
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +77,32 @@ def test_loader_from_a_warm_map(tmp_path: Path) -> None:
         rates.append(4096 / (time.perf_counter() - started))
     print(f"\nloader: {max(rates):.0f} ECG/s from a warm memory map, one thread")
     assert max(rates) >= 20_000
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="each rank needs a core for its loader")
+def test_the_input_rate_of_a_gpu_on_each_rank(tmp_path: Path) -> None:
+    """Two ranks read one map, and each asks for a batch of 1,024 whenever a GPU of so many ECG/s would have done one;
+    eight do the same with four times the cores, if the memory gives four times the bytes."""
+    cohort(tmp_path, 16_384)
+    for rate in (5_000, 10_000, 20_000):
+        with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as ranks:
+            waits = list(ranks.map(share_of_waiting, [tmp_path] * 2, [rate] * 2, range(2)))
+        print(f"\ntwo ranks of {rate} ECG/s each wait for " + " and ".join(f"{100 * w:.1f} %" for w in waits), end="")
+        assert max(waits) < 0.05
+    print(f"; eight of 20,000 take {8 * 20_000 * 8 * 2500 * 2 / 1e9:.1f} GB/s from the map")
+
+
+def share_of_waiting(folder: Path, rate: float, seed: int) -> float:
+    """Of the time of one rank, while its GPU is a sleep."""
+    signals = np.load(folder / "signals.npy", mmap_mode="r")
+    parts = np.array_split(np.random.default_rng(seed).permutation(len(signals)), len(signals) // 1024)
+    loader = Loader(signals, ahead=4, threads=1, pinned=False)
+    batches = loader.batches(parts * 3)
+    next(batches)
+    loader.waited_s, started = 0.0, time.perf_counter()
+    for _ in batches:
+        time.sleep(1024 / rate)
+    return loader.waited_s / (time.perf_counter() - started)
 
 
 def test_training_on_a_cpu(tmp_path: Path) -> None:
