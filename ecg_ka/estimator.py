@@ -253,17 +253,17 @@ class Estimator:
         if personal is not None and self.bundle.personal is not None:
             predictive = self.bundle.personal.sharpen(predictive, potassium, personal)
             potassium -= personal.offset_mmol_l
-        interval = predictive.interval(level)
+        interval, median = predictive.interval(level), predictive.median()
         region = _region(self.bundle, potassium, predictive, interval)
         raised = {
             Flag.FEW_SHOT_REGION: region.name == "few",
             Flag.INTERVAL_REACHES_FEW_SHOT: region.few_shot_share >= _FEW_SHOT_SHARE,
-            Flag.WIDE_INTERVAL: _width_at_90(predictive) > self.bundle.wide_interval_mmol_l,
-            Flag.ESTIMATE_BEYOND_CALIBRATED: abs(potassium - predictive.median()) > _BEYOND_MMOL_L,
+            Flag.WIDE_INTERVAL: predictive.width(0.9) > self.bundle.wide_interval_mmol_l,
+            Flag.ESTIMATE_BEYOND_CALIBRATED: abs(potassium - median) > _BEYOND_MMOL_L,
         }
         return _Value(
             potassium_mmol_l=potassium,
-            median_mmol_l=predictive.median(),
+            median_mmol_l=median,
             epistemic_sd_mmol_l=outputs.epistemic_sd_mmol_l,
             interval=interval,
             interval_label_conditional=calibration.label_conditional.interval(potassium, level),
@@ -306,20 +306,13 @@ def _refuse_withheld(reasons: tuple[str, ...]) -> None:
 
 
 def _region(bundle: Bundle, potassium: float, predictive: Predictive, interval: Interval) -> Region:
-    first, last = bundle.regions.group([interval.lower, interval.upper])
-    reached = bundle.regions.names(range(first, last + 1))
     return Region(
         name=bundle.regions.name(potassium),
         training_density=bundle.density.density(potassium),
         n_train_near=bundle.density.n_near(potassium),
-        interval_reaches=tuple(name for name in ("many", "median", "few") if name in reached),
+        interval_reaches=bundle.regions.reached(interval.lower, interval.upper),
         few_shot_share=bundle.regions.few_shot_share(predictive.values),
     )
-
-
-def _width_at_90(predictive: Predictive) -> float:
-    interval = predictive.interval(0.9)
-    return interval.upper - interval.lower
 
 
 def _record_flags(bundle: Bundle, record: EcgRecord) -> frozenset[Flag]:
