@@ -133,8 +133,7 @@ class Estimator:
         findings = recording_findings(record, quality, self.bundle.signal, age_years)
         reasons, value, novelty = self.bundle.policy.reasons(findings), _Value(), None
         if not reasons:
-            outputs = self.outputs(model_input)
-            novelty = self.novelty(model_input, outputs)
+            outputs, novelty = self._seen(model_input)
             findings += novelty_finding(novelty.p_value, self.bundle.policy.novelty_p)
             reasons = self.bundle.policy.reasons(findings)
             value = _Value() if reasons else self._value(outputs, level, personal)
@@ -214,9 +213,8 @@ class Estimator:
         quality = assess(window)
         _refuse_withheld(policy.reasons(recording_findings(record, quality, spec, age_years)))
         model_input = to_model_input(window, spec)
-        outputs = self.outputs(model_input)
-        p_value = self.novelty(model_input, outputs).p_value
-        _refuse_withheld(policy.reasons(novelty_finding(p_value, policy.novelty_p)))
+        outputs, novelty = self._seen(model_input)
+        _refuse_withheld(policy.reasons(novelty_finding(novelty.p_value, policy.novelty_p)))
         return Window(
             record=window,
             quality=quality,
@@ -245,6 +243,12 @@ class Estimator:
         """How far an input with these outputs lies from what the network was trained on."""
         found = fingerprint(model_input.signal_mv, self.bundle.signal.fs_hz)
         return self.bundle.novelty.novelty(outputs.embedding, found)
+
+    def _seen(self, model_input: ModelInput) -> tuple[Outputs, Novelty]:
+        """Both; the fingerprint comes first, because the network pushes the input out of the cache."""
+        found = fingerprint(model_input.signal_mv, self.bundle.signal.fs_hz)
+        outputs = self.outputs(model_input)
+        return outputs, self.bundle.novelty.novelty(outputs.embedding, found)
 
     def _value(self, outputs: Outputs, level: float, personal: PatientOffset | None) -> _Value:
         potassium, spread = outputs.potassium_mmol_l, outputs.spread_mmol_l

@@ -32,7 +32,8 @@ def is_paced(signal_mv: Values, fs_hz: float, r_peaks: NDArray[np.int64]) -> boo
         return False
     beat, at = np.nonzero(tall)  # few samples
     surroundings = _height(*(parts[:, beat, at + far + step] for step in (0, -far, far)))
-    return len(set(beat[heights[tall] > _LEAST_SHARPNESS * surroundings].tolist())) > most
+    sharp = heights[tall] > _LEAST_SHARPNESS * surroundings
+    return bool(np.unique(beat[sharp]).size > most)
 
 
 def _height(here: Values, before: Values, after: Values) -> Values:

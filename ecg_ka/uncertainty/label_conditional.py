@@ -21,7 +21,6 @@ from ecg_ka.uncertainty.conformal import LIMITS_MMOL_L, within_limits
 from ecg_ka.uncertainty.regions import Regions
 from ecg_ka.uncertainty.scores import HIGH_MMOL_L, LOW_MMOL_L, ROUNDING, Pairs, Scores, ascending, quantile, share_below
 
-
 B = TypeVar("B", Band, SevereBand)
 Ends = tuple[float, float]
 
