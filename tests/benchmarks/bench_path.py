@@ -33,7 +33,8 @@ from tests.ecg_ka.ecgs import csv_bytes, ecg
 RECORD = ecg(1)
 
 # Ratchets, a little above what was measured on a busy machine; docs/uncertainty.md says which of them miss the goal.
-SHARE_OF_RECORD, SHARE_OF_FILE = 0.195, 0.15
+# That of a record was 0.2 when regions, findings and the check of the limb leads were not yet counted.
+SHARE_OF_RECORD, SHARE_OF_FILE = 0.21, 0.15
 IN_PLACE = {"record": 0.31, "file": 0.28}
 
 
