@@ -133,8 +133,7 @@ class Estimator:
         findings = recording_findings(record, quality, self.bundle.signal, age_years)
         reasons, value, novelty = self.bundle.policy.reasons(findings), _Value(), None
         if not reasons:
-            outputs = self.outputs(model_input)
-            novelty = self.novelty(model_input, outputs)
+            outputs, novelty = self._seen(model_input)
             findings += novelty_finding(novelty.p_value, self.bundle.policy.novelty_p)
             reasons = self.bundle.policy.reasons(findings)
             value = _Value() if reasons else self._value(outputs, level, personal)
@@ -214,9 +213,8 @@ class Estimator:
         quality = assess(window)
         _refuse_withheld(policy.reasons(recording_findings(record, quality, spec, age_years)))
         model_input = to_model_input(window, spec)
-        outputs = self.outputs(model_input)
-        p_value = self.novelty(model_input, outputs).p_value
-        _refuse_withheld(policy.reasons(novelty_finding(p_value, policy.novelty_p)))
+        outputs, novelty = self._seen(model_input)
+        _refuse_withheld(policy.reasons(novelty_finding(novelty.p_value, policy.novelty_p)))
         return Window(
             record=window,
             quality=quality,
@@ -246,6 +244,12 @@ class Estimator:
         found = fingerprint(model_input.signal_mv, self.bundle.signal.fs_hz)
         return self.bundle.novelty.novelty(outputs.embedding, found)
 
+    def _seen(self, model_input: ModelInput) -> tuple[Outputs, Novelty]:
+        """Both; the fingerprint comes first, because the network pushes the input out of the cache."""
+        found = fingerprint(model_input.signal_mv, self.bundle.signal.fs_hz)
+        outputs = self.outputs(model_input)
+        return outputs, self.bundle.novelty.novelty(outputs.embedding, found)
+
     def _value(self, outputs: Outputs, level: float, personal: PatientOffset | None) -> _Value:
         potassium, spread = outputs.potassium_mmol_l, outputs.spread_mmol_l
         calibration = self.bundle.calibration
@@ -253,17 +257,17 @@ class Estimator:
         if personal is not None and self.bundle.personal is not None:
             predictive = self.bundle.personal.sharpen(predictive, potassium, personal)
             potassium -= personal.offset_mmol_l
-        interval = predictive.interval(level)
+        interval, median = predictive.interval(level), predictive.median()
         region = _region(self.bundle, potassium, predictive, interval)
         raised = {
             Flag.FEW_SHOT_REGION: region.name == "few",
             Flag.INTERVAL_REACHES_FEW_SHOT: region.few_shot_share >= _FEW_SHOT_SHARE,
-            Flag.WIDE_INTERVAL: _width_at_90(predictive) > self.bundle.wide_interval_mmol_l,
-            Flag.ESTIMATE_BEYOND_CALIBRATED: abs(potassium - predictive.median()) > _BEYOND_MMOL_L,
+            Flag.WIDE_INTERVAL: predictive.width(0.9) > self.bundle.wide_interval_mmol_l,
+            Flag.ESTIMATE_BEYOND_CALIBRATED: abs(potassium - median) > _BEYOND_MMOL_L,
         }
         return _Value(
             potassium_mmol_l=potassium,
-            median_mmol_l=predictive.median(),
+            median_mmol_l=median,
             epistemic_sd_mmol_l=outputs.epistemic_sd_mmol_l,
             interval=interval,
             interval_label_conditional=calibration.label_conditional.interval(potassium, level),
@@ -306,20 +310,13 @@ def _refuse_withheld(reasons: tuple[str, ...]) -> None:
 
 
 def _region(bundle: Bundle, potassium: float, predictive: Predictive, interval: Interval) -> Region:
-    first, last = bundle.regions.group([interval.lower, interval.upper])
-    reached = bundle.regions.names(range(first, last + 1))
     return Region(
         name=bundle.regions.name(potassium),
         training_density=bundle.density.density(potassium),
         n_train_near=bundle.density.n_near(potassium),
-        interval_reaches=tuple(name for name in ("many", "median", "few") if name in reached),
+        interval_reaches=bundle.regions.reached(interval.lower, interval.upper),
         few_shot_share=bundle.regions.few_shot_share(predictive.values),
     )
-
-
-def _width_at_90(predictive: Predictive) -> float:
-    interval = predictive.interval(0.9)
-    return interval.upper - interval.lower
 
 
 def _record_flags(bundle: Bundle, record: EcgRecord) -> frozenset[Flag]:

@@ -42,26 +42,23 @@ def novelty_finding(p_value: float, novelty_p: float) -> tuple[Finding, ...]:
 
 
 def _leads(record: EcgRecord, quality: SignalQuality, spec: SignalSpec) -> list[tuple[Flag, str]]:
-    off = [lead.lead for lead in quality.leads if lead.lead in spec.leads and lead.disconnected and not lead.flat]
-    dead = [lead.lead for lead in quality.leads if lead.lead in spec.leads and (lead.flat or lead.disconnected)]
-    alive = [lead for lead in spec.leads if lead in record.leads and lead not in dead]
+    used = [lead for lead in quality.leads if lead.lead in spec.leads]
+    dead = [lead.lead for lead in used if lead.flat or lead.disconnected]
+    is_off = any(lead.disconnected and not lead.flat for lead in used)
+    alive = {lead for lead in spec.leads if lead in record.leads} - set(dead)
     n_chest = sum(lead.startswith("V") for lead in alive)
     wrong = [lead.lead for lead in quality.leads if lead.inconsistent]
-    too_few = not set(spec.required_leads) <= set(alive) or n_chest < spec.min_chest_leads
-    grave = {
-        (Flag.LOW_QUALITY, "the signal quality does not allow an estimate; repeat the ECG"): (
-            quality.grade is Grade.UNUSABLE
-        ),
-        (Flag.LOW_QUALITY, f"no heartbeat in lead {', '.join(dead)}; check the electrodes"): bool(off) or too_few,
-        (Flag.INCONSISTENT_LEADS, f"I and II contradict {', '.join(wrong)}; check the names of the leads"): (
-            len(wrong) > _FEW_WRONG and not {"I", "II"} & set(dead)
-        ),
-        (
-            Flag.LEAD_ORDER_IMPLAUSIBLE,
-            "leads seem to stand under each other's names; check cables and the order of the leads",
-        ): Flag.LEAD_ORDER_IMPLAUSIBLE in quality.flags,
-    }
-    return [found for found, holds in grave.items() if holds]
+    found = []
+    if quality.grade is Grade.UNUSABLE:
+        found.append((Flag.LOW_QUALITY, "the signal quality does not allow an estimate; repeat the ECG"))
+    if is_off or n_chest < spec.min_chest_leads or not alive.issuperset(spec.required_leads):
+        found.append((Flag.LOW_QUALITY, f"no heartbeat in lead {', '.join(dead)}; check the electrodes"))
+    if len(wrong) > _FEW_WRONG and not {"I", "II"} & set(dead):
+        found.append((Flag.INCONSISTENT_LEADS, f"I and II contradict {', '.join(wrong)}; check the names of the leads"))
+    if Flag.LEAD_ORDER_IMPLAUSIBLE in quality.flags:
+        order = "leads seem to stand under each other's names; check cables and the order of the leads"
+        found.append((Flag.LEAD_ORDER_IMPLAUSIBLE, order))
+    return found
 
 
 def _facts(quality: SignalQuality) -> list[tuple[Flag, str]]:
@@ -87,8 +84,8 @@ def _contradictory(of_file: float | None, of_caller: float | None) -> bool:
 
 def _age(of_file: float | None, of_caller: float | None) -> list[tuple[Flag, str | None]]:
     """Under 18 by either is grave; an unknown age, or a contradiction, is a warning."""
-    known = {"the file": of_file, "the caller": of_caller}
-    minor = [f"{age:g} years old by {who}" for who, age in known.items() if age is not None and age < ADULT_YEARS]
+    known = (("the file", of_file), ("the caller", of_caller))
+    minor = [f"{age:g} years old by {who}" for who, age in known if age is not None and age < ADULT_YEARS]
     if minor:
         return [(Flag.AGE_OUT_OF_RANGE, f"the patient is {' and '.join(minor)}; the model is meant for adults")]
     if _contradictory(of_file, of_caller) or (of_file is None and of_caller is None):

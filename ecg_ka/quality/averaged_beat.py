@@ -41,6 +41,6 @@ def average_beat(
     index = index[(index[:, 0] >= 0) & (index[:, -1] < signal.shape[1])]
     if len(index) < _FEWEST_BEATS:
         return None
-    beats = signal.take(index, axis=1)  # (leads, beats, m)
-    middle = len(index) // 2
-    return AveragedBeat(names=names, signal_mv=np.partition(beats, middle, axis=1)[:, middle], rate_hz=rate_hz)
+    beats, middle = signal.take(index.T, axis=1), len(index) // 2  # (leads, m, beats)
+    beats.partition(middle, axis=2)
+    return AveragedBeat(names=names, signal_mv=np.ascontiguousarray(beats[:, :, middle]), rate_hz=rate_hz)

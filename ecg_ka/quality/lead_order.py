@@ -18,6 +18,7 @@ from ecg_ka.quality.beats import block_means
 from ecg_ka.record import DERIVED_FROM_I_II, INDEPENDENT_LEADS
 
 _WAVES_S = ((-0.072, 0.080), (0.144, 0.40))  # QRS, and ST with T
+_LEVEL_S = (-0.080, -0.048)
 _COARSE = 2  # samples of 4 ms averaged
 _RIDGE = 0.01
 # Mean products of the leads I, II, V1..V6 with each other over QRS and over ST-T, each ECG's divided by its mean
@@ -44,6 +45,8 @@ _PRODUCTS = (
         (0.44, 0.48, -0.12, 0.62, 0.79, 0.71, 0.65, 0.59),
     ),
 )
+_LIMB = {"I": (1.0, 0.0), "II": (0.0, 1.0), **DERIVED_FROM_I_II}
+
 _LEAST_GAIN_CHEST, _LEAST_GAIN_LIMB = 0.1, 0.4  # log of misfit as named over misfit of the best exchange
 _STRIDE = 4  # samples: enough to compare
 _SAME_LEAD = 0.07  # root mean square of the difference, as a share of the lead's: PTB-XL above 0.12, simulated 0.19
@@ -52,17 +55,16 @@ Matrices = NDArray[np.float64]
 
 
 def order_note(beat: AveragedBeat, *, limb_leads_checked: bool) -> str | None:
-    """Why the leads of an averaged beat seem to stand under wrong names; None where they do not, and unless I, II and
-    V1-V6 are all there.
+    """Why the leads of an averaged beat seem to stand under wrong names; None where they do not, and unless they are I,
+    II and V1-V6 in this order.
 
     The misfit of an ECG is the Mahalanobis distance tr(C^-1 S) of its products S from those of other ECGs, summed over
     QRS and ST-T; it is compared with the misfit after every exchange of three chest leads and, unless Einthoven's law
     has checked the limb leads, of three leads with I or II among them.
     """
-    if not set(INDEPENDENT_LEADS) <= set(beat.names):
+    if beat.names != INDEPENDENT_LEADS:
         return None
-    leads = beat.signal_mv[[beat.names.index(name) for name in INDEPENDENT_LEADS]]
-    products = _products(leads, beat)
+    products = _products(beat)
     gain = _gain(products, _exchanges(chest=True))
     if gain > _LEAST_GAIN_CHEST:
         return f"three chest leads exchanged would fit {np.exp(gain):.2f} times as well"
@@ -75,32 +77,34 @@ def order_note(beat: AveragedBeat, *, limb_leads_checked: bool) -> str | None:
 def limb_lead_note(names: tuple[str, ...], signal_mv: NDArray[np.float32]) -> str | None:
     """Which of V1-V6 among ``signal_mv`` (leads, n) is, step by step, I, II or a lead that follows from them; a cart
     makes those sample by sample, so that they agree to within rounding, which no chest lead does."""
-    chest = [name for name in names if name.startswith("V")]
-    if not chest or not {"I", "II"} <= set(names):
+    if not {"I", "II"} <= set(names):
         return None
-    steps = np.diff(signal_mv[:, ::_STRIDE], axis=1)
-    limb_names = ("I", "II", *DERIVED_FROM_I_II)
-    sides = np.array([(1, 0), (0, 1), *DERIVED_FROM_I_II.values()], dtype=np.float32)
-    limb = sides @ steps[[names.index("I"), names.index("II")]]
-    found = steps[[names.index(name) for name in chest]]
-    size = np.square(found).sum(axis=1)[:, None]
-    distance = size + np.square(limb).sum(axis=1) - 2 * found @ limb.T  # (chest, 6)
-    row, column = divmod(int(np.argmin(distance / (size + 1e-9))), len(limb_names))
-    same = distance[row, column] < _SAME_LEAD**2 * size[row, 0]
-    return f"{chest[row]} is the limb lead {limb_names[column]}" if same else None
+    coarse = signal_mv[:, ::_STRIDE]
+    steps = coarse[:, 1:] - coarse[:, :-1]
+    products: list[list[float]] = (steps @ steps.T).tolist()
+    i, ii = names.index("I"), names.index("II")
+    alike = []
+    for limb, (a, b) in _LIMB.items():
+        size = a * a * products[i][i] + 2 * a * b * products[i][ii] + b * b * products[ii][ii]
+        for k, name in enumerate(names):
+            distance = products[k][k] + size - 2 * (a * products[i][k] + b * products[ii][k])
+            if distance < _SAME_LEAD**2 * products[k][k] and name.startswith("V"):
+                alike.append((distance / products[k][k], name, limb))
+    return "{1} is the limb lead {2}".format(*min(alike)) if alike else None
 
 
-def _products(leads: NDArray[np.float32], beat: AveragedBeat) -> Matrices:
+def _products(beat: AveragedBeat) -> Matrices:
     """(2, 8, 8) of QRS and ST-T."""
-    level = leads[:, beat.samples(-0.080, -0.048)].mean(axis=1, keepdims=True)
+    leads, before = beat.signal_mv, beat.signal_mv[:, beat.samples(*_LEVEL_S)]
+    level = before.sum(axis=1, keepdims=True) / np.float32(before.shape[1])
     coarse = block_means(leads - level, _COARSE).astype(np.float64)
-    found = []
-    for span in _WAVES_S:
+    found = np.empty((len(_WAVES_S), len(leads), len(leads)))
+    for product, span in zip(found, _WAVES_S, strict=True):
         window = beat.samples(*span)
         part = coarse[:, window.start // _COARSE : window.stop // _COARSE]
-        product = part @ part.T
-        found.append(product * len(leads) / max(float(np.trace(product)), 1e-9))
-    return np.stack(found)
+        np.matmul(part, part.T, out=product)
+        product *= len(leads) / max(float(product.trace()), 1e-9)
+    return found
 
 
 def _gain(products: Matrices, exchanged: Matrices) -> float:

@@ -36,15 +36,22 @@ def qrs_ms(beat: AveragedBeat) -> float | None:
         return None
     gap = max(1, round(_GAP_S * beat.rate_hz))
     before, after = (round(span_s * beat.rate_hz) for span_s in _LONGEST_S)
-    steep = np.flatnonzero(slopes > limit)
-    steep = steep[(steep >= peak - before) & (steep <= peak + after)]
-    breaks = np.flatnonzero(steep[1:] - steep[:-1] > gap)
-    at = int(np.searchsorted(steep, peak))
-    first = int(steep[max((b + 1 for b in breaks if b < at), default=0)])
-    last = int(steep[min((b for b in breaks if b >= at), default=len(steep) - 1)])
+    steep = np.flatnonzero(slopes > limit).tolist()
+    first = _reached(peak, [i for i in reversed(steep) if peak - before <= i < peak], gap)
+    last = _reached(peak, [i for i in steep if peak < i <= peak + after], gap)
     start = first - _beyond(slopes[first], slopes[first - 1], limit)
     stop = last + _beyond(slopes[last], slopes[min(last + 1, len(slopes) - 1)], limit)
     return float(1000 * (stop - start) / beat.rate_hz)
+
+
+def _reached(start: int, samples: list[int], gap: int) -> int:
+    """The last of samples, from near to far, to which no step from ``start`` on is longer than ``gap``."""
+    reached = start
+    for sample in samples:
+        if abs(sample - reached) > gap:
+            break
+        reached = sample
+    return reached
 
 
 def _beyond(inside: float, outside: float, limit: float) -> float:

@@ -63,22 +63,31 @@ class Predictive:
     def interval(self, level: float) -> Interval:
         """The central interval; covers with probability at least ``level`` when ECGs are exchangeable with the
         calibration ECGs (order statistics floor((n+1) a/2) and ceil((n+1)(1 - a/2)), a = 1 - level)."""
-        n, tail = len(self.values), (1 - level) / 2
-        low = math.floor(tail * (n + 1) + 1e-9)
-        high = math.ceil((1 - tail) * (n + 1) - 1e-9)
-        lower = float(self.values[low - 1]) if low >= 1 else LIMITS_MMOL_L[0]
-        upper = float(self.values[high - 1]) if high <= n else LIMITS_MMOL_L[1]
+        lower, upper = self._bounds(level)
         return Interval(
-            lower=within_limits(lower),
-            upper=within_limits(upper),
+            lower=lower,
+            upper=upper,
             level=level,
             method="marginal",
             coverage_at_least_5_5=share_below(self.reach, level),
         )
 
+    def width(self, level: float) -> float:
+        """Of :meth:`interval`, in mmol/L."""
+        lower, upper = self._bounds(level)
+        return upper - lower
+
+    def _bounds(self, level: float) -> tuple[float, float]:
+        n, tail = len(self.values), (1 - level) / 2
+        low = math.floor(tail * (n + 1) + 1e-9)
+        high = math.ceil((1 - tail) * (n + 1) - 1e-9)
+        lower = float(self.values[low - 1]) if low >= 1 else LIMITS_MMOL_L[0]
+        upper = float(self.values[high - 1]) if high <= n else LIMITS_MMOL_L[1]
+        return within_limits(lower), within_limits(upper)
+
     def p_at_least(self, threshold_mmol_l: float) -> float:
         """P(K >= threshold)."""
-        n_below = int(np.searchsorted(self.values, threshold_mmol_l - 1e-9))
+        n_below = int(self.values.searchsorted(threshold_mmol_l - 1e-9))
         return (len(self.values) - n_below + 0.5) / (len(self.values) + 1)
 
     def probability(self, comparator: str, threshold_mmol_l: float) -> Probability:
@@ -95,10 +104,10 @@ class Predictive:
         n = len(self.values)
         above = np.empty(len(edges) + 2)
         above[0], above[-1] = 1.0, 0.0
-        above[1:-1] = (n - np.searchsorted(self.values, edges - 1e-9) + 0.5) / (n + 1)  # p_at_least of all at once
+        above[1:-1] = (n - self.values.searchsorted(edges - 1e-9) + 0.5) / (n + 1)  # p_at_least of all at once
         # Rounded before the difference: whatever steps are added up, the sum is off by less than the last digit.
-        np.round(above, _DIGITS, out=above)
-        shares = np.round(above[:-1] - above[1:], _DIGITS)
+        above.round(_DIGITS, out=above)
+        shares = (above[:-1] - above[1:]).round(_DIGITS)
         return Distribution(
             lower_mmol_l=round(first * STEP_MMOL_L, 1), step_mmol_l=STEP_MMOL_L, p=tuple(shares.tolist())
         )
@@ -152,12 +161,14 @@ class ConformalDistribution:
 
     def predict(self, estimate: float, spread: float) -> Predictive:
         """The predictive distribution for one output of the network."""
-        scores = self.scores[self.name(estimate)]
-        return Predictive(estimate + spread * scores.astype(np.float64), self.reach)
+        values = self.scores[self.name(estimate)].astype(np.float64)
+        values *= spread
+        values += estimate
+        return Predictive(values, self.reach)
 
     def name(self, estimate: float) -> str:
         """Of the scores that an estimate gets: those of its group, or the next ones towards the middle."""
-        own, middle = int(group(estimate, self.regions)), _middle(self.regions)
+        own, middle = bisect_right(_edges(self.regions), estimate), _middle(self.regions)
         inwards = range(own, middle + 1) if own <= middle else range(own, middle - 1, -1)
         return next((str(g) for g in inwards if str(g) in self.scores), "all")
 
@@ -174,6 +185,7 @@ def _edges(regions: Regions) -> tuple[float, ...]:
     return tuple(sorted([regions.few_low - ROUNDING, regions.many_low - ROUNDING, *upper, *_OUTER_MMOL_L]))
 
 
+@lru_cache(maxsize=4)
 def _middle(regions: Regions) -> int:
     return bisect_right(_edges(regions), (regions.many_low + regions.many_high) / 2)
 

@@ -6,6 +6,7 @@ or an ECG at another speed. These numbers do.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -44,19 +45,28 @@ def fingerprint(signal_mv: NDArray[np.float32], fs_hz: float) -> Fingerprint:
     products = (slopes @ slopes.T).astype(np.float64) / max(1, slopes.shape[1])
     squares = products.diagonal()
     size, live = np.sqrt(squares) + _FLOOR_MV, squares > 0
-    pairs = _pairs(len(signal))
-    correlations = np.arctanh(_SHRINK * (products[pairs] / (size[pairs[0]] * size[pairs[1]])))
-    timing = np.concatenate([_timing(signal, fs_hz), _activity(slopes, fs_hz)])
+    correlations = (products / (size[:, None] * size)).take(_pairs(len(signal)))
+    timing = *_timing(signal, fs_hz), *_activity(slopes, fs_hz)
     return Fingerprint(
-        np.concatenate([np.log(size), correlations, timing]),
-        np.concatenate([live, live[pairs[0]] & live[pairs[1]], np.ones(len(timing), dtype=np.bool_)]),
+        np.concatenate([np.log(size), np.arctanh(_SHRINK * correlations), *timing]),
+        _known(live.tobytes(), sum(map(len, timing))),
     )
 
 
 @lru_cache(maxsize=4)
-def _pairs(n_leads: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    first, second = np.triu_indices(n_leads, 1)
-    return first, second
+def _pairs(n_leads: int) -> NDArray[np.intp]:
+    """Where in a matrix (leads, leads) each pair of leads stands once."""
+    return np.flatnonzero(np.triu(np.ones((n_leads, n_leads)), 1))
+
+
+@lru_cache(maxsize=64)
+def _known(live: bytes, n_timing: int) -> NDArray[np.bool_]:
+    """Of leads of which some are live; there are few combinations."""
+    leads = np.frombuffer(live, dtype=np.bool_)
+    pairs = np.outer(leads, leads).take(_pairs(len(leads)))
+    known = np.concatenate([leads, pairs, np.ones(n_timing, dtype=np.bool_)])
+    known.setflags(write=False)
+    return known
 
 
 def _length(signal_mv: NDArray[np.float32]) -> int:
@@ -67,7 +77,7 @@ def _length(signal_mv: NDArray[np.float32]) -> int:
     return int(there[-1]) + 1 if there.size else 2
 
 
-def _timing(signal: NDArray[np.float32], fs_hz: float) -> Numbers:
+def _timing(signal: NDArray[np.float32], fs_hz: float) -> tuple[Numbers, Numbers]:
     """Autocorrelation of the slopes and bands of power, of all leads together, from one spectrum."""
     n = fft.next_fast_len(signal.shape[1] + round(_LAGS_S[-1] * fs_hz) + 1, real=True)
     spectrum = fft.rfft(signal, n, axis=1)
@@ -77,16 +87,14 @@ def _timing(signal: NDArray[np.float32], fs_hz: float) -> Numbers:
     cosines, starts = _tables(n, fs_hz)
     autocorrelation = cosines @ power
     bands = np.add.reduceat(power[: starts[-1]], starts[:-1])
-    return np.concatenate(
-        [
-            autocorrelation[1:] / max(float(autocorrelation[0]), 1e-12),
-            np.log(bands / max(float(bands.sum()), 1e-12) + 1e-6),
-        ]
+    return (
+        autocorrelation[1:] / max(float(autocorrelation[0]), 1e-12),
+        np.log(bands / max(float(bands.sum()), 1e-12) + 1e-6),
     )
 
 
-def _activity(slopes: NDArray[np.float32], fs_hz: float) -> Numbers:
-    """Of slopes (leads, n)."""
+def _activity(slopes: NDArray[np.float32], fs_hz: float) -> tuple[Numbers, Numbers]:
+    """The likeness and its lag, and the likeness at short lags, of slopes (leads, n)."""
     block = max(1, round(_BLOCK_S * fs_hz))
     n = slopes.shape[1] // block
     total = np.abs(slopes[:, : n * block]).sum(axis=0)
@@ -97,7 +105,7 @@ def _activity(slopes: NDArray[np.float32], fs_hz: float) -> Numbers:
         size = np.correlate(np.concatenate([activity, np.zeros(_LONGEST_LAG)]), activity)
     likeness = size / max(float(size[0]), 1e-9)
     lag = _SHORTEST_LAG + int(np.argmax(likeness[_SHORTEST_LAG:]))
-    return np.concatenate([[np.log(lag), likeness[lag]], likeness[1 : _NEAR_LAGS + 1]])
+    return np.array([math.log(lag), likeness[lag]]), likeness[1 : _NEAR_LAGS + 1]
 
 
 @lru_cache(maxsize=16)

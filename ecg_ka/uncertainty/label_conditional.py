@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +20,21 @@ from ecg_ka.estimate import BANDS_ALPHA, Band, Interval, SevereBand
 from ecg_ka.uncertainty.conformal import LIMITS_MMOL_L, within_limits
 from ecg_ka.uncertainty.regions import Regions
 from ecg_ka.uncertainty.scores import HIGH_MMOL_L, LOW_MMOL_L, ROUNDING, Pairs, Scores, ascending, quantile, share_below
+
+B = TypeVar("B", Band, SevereBand)
+Ends = tuple[float, float]
+
+_BANDS: dict[Band, Ends] = {
+    Band.BELOW_3_5: (-math.inf, LOW_MMOL_L),
+    Band.FROM_3_5_TO_5_4: (LOW_MMOL_L, HIGH_MMOL_L),
+    Band.FROM_5_5: (HIGH_MMOL_L, math.inf),
+}
+_SEVERE_BANDS: dict[SevereBand, Ends] = {
+    SevereBand.BELOW_3_0: (-math.inf, 3.0),
+    SevereBand.FROM_6_0: (6.0, math.inf),
+    SevereBand.FROM_6_5: (6.5, math.inf),
+}
+"""Lower and upper ends in mmol/L."""
 
 
 def band_index(potassium_mmol_l: ArrayLike) -> NDArray[np.int64]:
@@ -29,34 +46,28 @@ def band_index(potassium_mmol_l: ArrayLike) -> NDArray[np.int64]:
 def band_distances(estimates: ArrayLike, spreads: ArrayLike) -> NDArray[np.float64]:
     """How far estimates (...) lie outside of each band, in spreads, 0 inside of it: (..., 3) in the order of
     :class:`Band`."""
-    return _outside(estimates, spreads, *_BAND_ENDS_MMOL_L)
+    return _outside(estimates, spreads, _BANDS)
 
 
-def _outside(
-    estimates: ArrayLike, spreads: ArrayLike, lower: NDArray[np.float64], upper: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """How far estimates (...) lie outside of bands with these ends (b,), in spreads: (..., b)."""
+def _outside(estimates: ArrayLike, spreads: ArrayLike, bands: Mapping[B, Ends]) -> NDArray[np.float64]:
+    """How far estimates (...) lie outside of bands, in spreads: (..., b)."""
+    lower, upper = np.array([*bands.values()]).T
     e, spread = np.asarray(estimates, dtype=np.float64), np.asarray(spreads, dtype=np.float64)
     e = e[..., None]
     return np.asarray(np.maximum(np.maximum(lower - e, e - upper), 0.0) / spread[..., None])
 
 
-_BAND_ENDS_MMOL_L = np.array([-np.inf, LOW_MMOL_L, HIGH_MMOL_L]), np.array([LOW_MMOL_L, HIGH_MMOL_L, np.inf])
-_SEVERE_ENDS_MMOL_L = np.array([-np.inf, 6.0, 6.5]), np.array([3.0, np.inf, np.inf])
-"""Lower and upper ends in the order of :class:`Band` and :class:`SevereBand`."""
-
-
 def in_severe(potassium_mmol_l: ArrayLike) -> NDArray[np.bool_]:
     """Whether values (...) lie in each severe band: (..., 3) in the order of :class:`SevereBand`."""
     k = np.asarray(potassium_mmol_l, dtype=np.float64)[..., None] + ROUNDING
-    lower, upper = _SEVERE_ENDS_MMOL_L
+    lower, upper = np.array([*_SEVERE_BANDS.values()]).T
     return np.asarray((k >= lower) & (k < upper))
 
 
 def severe_distances(estimates: ArrayLike, spreads: ArrayLike) -> NDArray[np.float64]:
     """How far estimates (...) lie outside of each severe band, in spreads, 0 inside of it: (..., 3) in the order of
     :class:`SevereBand`."""
-    return _outside(estimates, spreads, *_SEVERE_ENDS_MMOL_L)
+    return _outside(estimates, spreads, _SEVERE_BANDS)
 
 
 def least_calibration(alpha: float = BANDS_ALPHA) -> int:
@@ -113,8 +124,7 @@ class LabelConditional:
     def interval(self, estimate: float, level: float) -> Interval:
         """The hull of all values that lie within the quantile of their own true region from the estimate; it holds the
         label with probability at least ``level`` in each true region. The estimate is always in it."""
-        k = within_limits(estimate)
-        radii = [quantile(errors, level) for errors in self.errors]
+        k, radii = within_limits(estimate), _radii(self, level)
         edges = (LIMITS_MMOL_L[0], *self.regions.edges, LIMITS_MMOL_L[1])
         parts = [(max(edges[g], k - radii[g]), min(edges[g + 1], k + radii[g])) for g in range(5)]
         kept = [part for part in parts if part[0] <= part[1]]
@@ -130,13 +140,11 @@ class LabelConditional:
         """The bands that the estimate is not too far from: of the ECGs that truly lie in a band, whichever it is, at
         most a share ``alpha`` gets an answer without it. A band with fewer than :func:`least_calibration` ECGs is
         always among them, and so is the band of the estimate."""
-        distances = band_distances(estimate, spread)
-        return tuple(b for b, d in zip(Band, distances, strict=True) if d <= quantile(self.distances[b], 1 - alpha))
+        return _kept(estimate, spread, _BANDS, _limits(self, alpha)[0])
 
     def severe_bands(self, estimate: float, spread: float, alpha: float = BANDS_ALPHA) -> tuple[SevereBand, ...]:
         """The severe bands that the estimate is not too far from, with the guarantee of :meth:`bands` for each."""
-        distances = severe_distances(estimate, spread)
-        return tuple(b for b, d in zip(SevereBand, distances, strict=True) if d <= quantile(self.severe[b], 1 - alpha))
+        return _kept(estimate, spread, _SEVERE_BANDS, _limits(self, alpha)[1])
 
     def always_kept(self, alpha: float = BANDS_ALPHA) -> dict[Band | SevereBand, int]:
         """The bands that every set holds because too few calibration ECGs lie in them, and how many do."""
@@ -145,6 +153,25 @@ class LabelConditional:
     def calibrated(self) -> dict[Band | SevereBand, int]:
         """How many calibration ECGs lie in each band."""
         return {b: len(self.distances[b]) for b in Band} | {b: len(self.severe[b]) for b in SevereBand}
+
+
+@lru_cache(maxsize=16)
+def _radii(model: LabelConditional, level: float) -> tuple[float, ...]:
+    """How far from the estimate a value of each region is kept."""
+    return tuple(quantile(errors, level) for errors in model.errors)
+
+
+@lru_cache(maxsize=16)
+def _limits(model: LabelConditional, alpha: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """How far outside of each band, and of each severe band, the estimate may lie, in spreads."""
+    bands, severe = [model.distances[b] for b in Band], [model.severe[b] for b in SevereBand]
+    return tuple(quantile(s, 1 - alpha) for s in bands), tuple(quantile(s, 1 - alpha) for s in severe)
+
+
+def _kept(estimate: float, spread: float, ends: Mapping[B, Ends], limits: tuple[float, ...]) -> tuple[B, ...]:
+    """The bands with these ends that one estimate is within its limits of; :func:`_outside` at a tenth of its cost."""
+    distances = (max(lower - estimate, estimate - upper, 0.0) / spread for lower, upper in ends.values())
+    return tuple(band for band, d, limit in zip(ends, distances, limits, strict=True) if d <= limit)
 
 
 def _reach(errors: Scores, groups: NDArray[np.int64], by_region: tuple[Scores, ...]) -> Scores:

@@ -25,6 +25,7 @@ _SHRINK = 0.01
 """Weight of the identity in the correlations; between 0.003 and 0.1 little changes."""
 
 _USUAL = 0.95
+_LARGEST = float(np.finfo(np.float32).max)
 
 Singles = NDArray[np.float32]
 
@@ -76,14 +77,14 @@ class NoveltyModel:
 
     def distance(self, embedding: Singles, found: Fingerprint) -> float:
         """Mean square distance of the embedding (E,) and what is known of the input, in units of the usual one."""
-        known = np.concatenate([np.ones(embedding.size, dtype=np.bool_), found.known])
-        z = (np.concatenate([embedding, found.values], dtype=np.float64) - self.mean) / self.scale * known
-        return float(z @ _precision(self, known.tobytes()) @ z) / int(known.sum()) / float(self.usual[0])
+        precision, n_known = _precision(self, found.known.tobytes())
+        z = (np.concatenate([embedding, found.values], dtype=np.float64) - self.mean) / self.scale
+        return float(z @ precision @ z) / n_known / float(self.usual[0])
 
     def novelty(self, embedding: Singles, found: Fingerprint) -> Novelty:
         """Distance, and the share of calibration ECGs, this one counted, that lie at least as far."""
-        distance = np.float32(min(self.distance(embedding, found), float(np.finfo(np.float32).max)))
-        farther = len(self.scores) - int(np.searchsorted(self.scores, distance))
+        distance = np.float32(min(self.distance(embedding, found), _LARGEST))
+        farther = len(self.scores) - int(self.scores.searchsorted(distance))
         return Novelty(distance=float(distance), p_value=(farther + 1) / (len(self.scores) + 1))
 
     @classmethod
@@ -104,13 +105,16 @@ class NoveltyModel:
 
 
 @lru_cache(maxsize=64)
-def _precision(model: NoveltyModel, known: bytes) -> NDArray[np.float64]:
-    """The inverse (k, k) of the correlation of what is known, zero elsewhere; there are few combinations of leads."""
-    there = np.flatnonzero(np.frombuffer(known, dtype=np.bool_))
+def _precision(model: NoveltyModel, known: bytes) -> tuple[NDArray[np.float64], int]:
+    """The inverse (k, k) of the correlation of the embedding and what is known of the input, zero elsewhere, and how
+    many numbers that are; there are few combinations of leads."""
+    of_input = np.frombuffer(known, dtype=np.bool_)
+    n_embedding = model.mean.size - of_input.size
+    there = np.concatenate([np.arange(n_embedding), n_embedding + np.flatnonzero(of_input)])
     precision = np.zeros(model.correlation.shape)
     square = np.ix_(there, there)
     precision[square] = np.linalg.inv(model.correlation[square].astype(np.float64))
-    return precision
+    return precision, there.size
 
 
 def _is_correlation(matrix: Singles) -> bool:

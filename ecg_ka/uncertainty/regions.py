@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,6 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from ecg_ka.uncertainty.scores import ROUNDING
 
 BIN_MMOL_L = 0.1
+
+_NAMES = ("few", "median", "many", "median", "few")  # of the groups
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,17 +46,23 @@ class Regions:
 
     def few_shot_share(self, ascending_mmol_l: NDArray[np.float64]) -> float:
         """Share of ascending values (n,) that lie in the few-shot regions."""
-        ends = self.few_low - ROUNDING, self.few_high + ROUNDING
-        below, not_above = np.searchsorted(ascending_mmol_l, ends)
+        below = ascending_mmol_l.searchsorted(self.few_low - ROUNDING)
+        not_above = ascending_mmol_l.searchsorted(self.few_high + ROUNDING)
         return 1 - int(not_above - below) / len(ascending_mmol_l)
-
-    def names(self, groups: ArrayLike) -> list[str]:
-        """Region names of the groups that :meth:`group` gives."""
-        return [("few", "median", "many", "median", "few")[g] for g in np.atleast_1d(groups)]
 
     def name(self, potassium_mmol_l: float) -> str:
         """``many``, ``median`` or ``few``."""
-        return self.names(self.group(potassium_mmol_l))[0]
+        return _NAMES[self._group_of(potassium_mmol_l)]
+
+    def reached(self, lower_mmol_l: float, upper_mmol_l: float) -> tuple[str, ...]:
+        """The names of the regions between two values, from ``many`` to ``few``."""
+        reached = _NAMES[self._group_of(lower_mmol_l) : self._group_of(upper_mmol_l) + 1]
+        return tuple(name for name in ("many", "median", "few") if name in reached)
+
+    def _group_of(self, k: float) -> int:
+        """:meth:`group` of one value, at a tenth of its cost."""
+        at_least = (k >= self.few_low - ROUNDING) + (k >= self.many_low - ROUNDING)
+        return at_least + (k > self.many_high + ROUNDING) + (k > self.few_high + ROUNDING)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,5 +107,12 @@ class LabelDensity:
         return self._share(potassium_mmol_l) / (3 * BIN_MMOL_L)
 
     def _share(self, potassium_mmol_l: float) -> float:
+        counts, total = _counted(self)
         middle = round(potassium_mmol_l / BIN_MMOL_L) - self.first_bin
-        return float(self.counts[max(0, middle - 1) : max(0, middle + 2)].sum() / self.counts.sum())
+        return sum(counts[max(0, middle - 1) : max(0, middle + 2)]) / total
+
+
+@lru_cache(maxsize=4)
+def _counted(density: LabelDensity) -> tuple[list[int], int]:
+    """Its counts, and how many labels these are."""
+    return density.counts.tolist(), int(density.counts.sum())

@@ -52,7 +52,7 @@ def quantile(scores: Scores, level: float) -> float:
 
 def share_below(reach: Scores, level: float) -> float | None:
     """Share of sorted values (m,) below a level; None when there are none."""
-    return float(np.searchsorted(reach, level - ROUNDING) / len(reach)) if len(reach) else None
+    return float(reach.searchsorted(level - ROUNDING) / len(reach)) if len(reach) else None
 
 
 def ascending(name: str, scores: Scores) -> None:

@@ -3,6 +3,7 @@ slows both sides. Run by `make bench`; one thread."""
 
 from __future__ import annotations
 
+import json
 import statistics
 import subprocess
 import sys
@@ -10,20 +11,31 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from ecg_ka import Estimator, assess, prepare
-from ecg_ka.estimator import THRESHOLDS
-from ecg_ka.quality import detect_r_peaks
+from ecg_ka import Estimator, assess, read
+from ecg_ka import estimator as estimator_module
+from ecg_ka.estimate import Novelty
+from ecg_ka.estimator import prepare
+from ecg_ka.findings import recording_findings
+from ecg_ka.quality import assessment
 from ecg_ka.quality.averaged_beat import average_beat
-from ecg_ka.quality.lead_order import order_note
+from ecg_ka.quality.lead_order import limb_lead_note, order_note
 from ecg_ka.quality.pacing import is_paced
 from ecg_ka.quality.qrs import qrs_ms
 from ecg_ka.quality.rhythm import is_irregular
-from ecg_ka.uncertainty import fingerprint
+from ecg_ka.uncertainty import NoveltyModel
+from tests.benchmarks.alternating import take_turns
+from tests.ecg_ka import writers
 from tests.ecg_ka.ecgs import csv_bytes, ecg
 
 RECORD = ecg(1)
+
+# Ratchets, a little above what was measured on a busy machine; docs/uncertainty.md says which of them miss the goal.
+# That of a record was 0.2 when regions, findings and the check of the limb leads were not yet counted.
+SHARE_OF_RECORD, SHARE_OF_FILE = 0.21, 0.15
+IN_PLACE = {"record": 0.31, "file": 0.28}
 
 
 def seconds(*contenders: Callable[[], object], rounds: int = 15, repeats: int = 5) -> list[float]:
@@ -68,38 +80,78 @@ def test_what_calibration_adds_to_an_estimate() -> None:
     assert added / whole <= 0.15
 
 
-def test_what_doubt_adds_to_an_estimate() -> None:
-    """Calibration with all that an answer tells of it, novelty, QRS width, rhythm, pacing and order of leads; goal 15 %
-    of an estimate without them, not reached: 18 % on a quiet machine."""
+def test_what_doubt_adds(tmp_path: Path) -> None:
+    """Each part of it by itself, over and over, so that its code and data are at hand, beside an estimate and beside
+    the way from a WFDB file to the answer as JSON; goal 15 % of either without these parts."""
     estimator = Estimator.load()
-    bundle, names, signal = (
-        estimator.bundle,
-        RECORD.leads[:2] + RECORD.leads[6:],
-        RECORD.signal_mv[[0, 1, *range(6, 12)]],
-    )
-    model_input = prepare(RECORD, bundle.signal)
-    outputs, r_peaks = estimator.outputs(model_input), detect_r_peaks(RECORD.signal_mv, RECORD.fs_hz)
+    bundle, quality, usable = estimator.bundle, assess(RECORD), [*range(2), *range(6, 12)]
+    names, signal = tuple(RECORD.leads[k] for k in usable), RECORD.signal_mv[usable]
+    model_input, r_peaks = prepare(RECORD, bundle.signal), quality.r_peaks
+    outputs = estimator.outputs(model_input)
 
     def heart() -> object:
         beat = average_beat(names, signal, RECORD.fs_hz, r_peaks)
         assert beat is not None
-        told = qrs_ms(beat), order_note(beat, limb_leads_checked=True)
+        told = qrs_ms(beat), limb_lead_note(names, signal) or order_note(beat, limb_leads_checked=True)
         return told, is_irregular(r_peaks), is_paced(signal[::-2], RECORD.fs_hz, r_peaks)
 
-    def novelty() -> object:
-        return bundle.novelty.novelty(outputs.embedding, fingerprint(model_input.signal_mv, bundle.signal.fs_hz))
-
     def calibrated() -> object:
-        predictive, by_label = bundle.calibration.distribution.predict(5.6, 0.5), bundle.calibration.label_conditional
-        category = bundle.calibration.operating_points.category(predictive)
-        told = predictive.median(), predictive.in_steps(), [predictive.probability(*t) for t in THRESHOLDS]
-        sets = by_label.bands(5.6, 0.5), by_label.severe_bands(5.6, 0.5)
-        return predictive.interval(0.9), by_label.interval(5.6, 0.9), sets, category, told
+        findings = recording_findings(RECORD, quality, bundle.signal, None)
+        return bundle.policy.reasons(findings), estimator._value(outputs, 0.9, None)
 
-    *added, whole = (1e3 * t for t in seconds(heart, novelty, calibrated, lambda: estimator.estimate(RECORD)))
-    share = sum(added) / (whole - sum(added))
-    print("\nheart {:.3f} ms, novelty {:.3f}, calibration {:.3f}".format(*added) + f" of {whole:.2f}: {share:.1%} more")
-    assert share <= 0.2
+    parts = {"heart": heart, "novelty": lambda: estimator.novelty(model_input, outputs), "calibration": calibrated}
+    times = take_turns({**parts, **ways(estimator, tmp_path)}, rounds=100, repeats=5)
+    *added, record, file = (float(ms.min()) for ms in times.ms.values())
+    shares = [sum(added) / (whole - sum(added)) for whole in (record, file)]
+    print("\nheart {:.3f} ms, novelty {:.3f}, calibration {:.3f}".format(*added))
+    print(f"record to answer {record:.2f} ms, {shares[0]:.1%} more; file to answer {file:.2f} ms, {shares[1]:.1%} more")
+    assert shares[0] <= SHARE_OF_RECORD
+    assert shares[1] <= SHARE_OF_FILE
+
+
+@pytest.mark.parametrize("way", ["record", "file"])
+def test_with_doubt_against_without(way: str, tmp_path: Path) -> None:
+    """The same in place, where each part finds the cache full of what ran before it. Goal 15 %, reached by neither."""
+    answer = ways(Estimator.load(), tmp_path)[way]
+
+    def without_doubt() -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            forget_doubt(patch)
+            for _ in range(2):
+                answer()
+
+    times = take_turns({"with": lambda: (answer(), answer()), "without": without_doubt}, rounds=200)
+    whole, rest = (float(ms.min()) / 2 for ms in times.ms.values())
+    print(f"\n{way} to answer: {whole:.2f} ms, without doubt {rest:.2f}: {whole / rest - 1:.1%} more")
+    assert whole / rest - 1 <= IN_PLACE[way]
+
+
+def ways(estimator: Estimator, folder: Path) -> dict[str, Callable[[], object]]:
+    """To the answer from a record in memory, and from a WFDB file to the answer as JSON."""
+    path = folder / "a.hea"
+    for name, data in writers.wfdb_pair(np.rint(1000 * RECORD.signal_mv).astype(np.int16)).items():
+        (folder / name).write_bytes(data)
+    return {
+        "record": lambda: estimator.estimate(RECORD),
+        "file": lambda: json.dumps(estimator.estimate(read(path)).to_dict()),
+    }
+
+
+def forget_doubt(patch: pytest.MonkeyPatch) -> None:
+    """What the uncertainty of an answer rests on costs nothing, and the answer holds the estimate alone."""
+    nothing: dict[tuple[object, str], object] = {
+        (assessment, "average_beat"): None,
+        (assessment, "limb_lead_note"): None,
+        (assessment, "is_irregular"): False,
+        (assessment, "is_paced"): False,
+        (estimator_module, "recording_findings"): (),
+        (estimator_module, "novelty_finding"): (),
+        (estimator_module, "fingerprint"): None,
+        (NoveltyModel, "novelty"): Novelty(distance=1.0, p_value=0.5),
+        (Estimator, "_value"): estimator_module._Value(potassium_mmol_l=4.2),
+    }
+    for (where, name), answer in nothing.items():
+        patch.setattr(where, name, lambda *_, answer=answer: answer)
 
 
 @pytest.mark.parametrize("what", ["estimate", "import"])
