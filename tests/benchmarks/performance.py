@@ -252,9 +252,8 @@ recording has 12 leads and 10 s; where a format has no real file here, it was wr
 
 {goals}
 
-"Within the spread": the goal lies between the quartiles. Over five runs on a busy machine 12 leads against
-neurokit2's 12 gave 44, 48, 49, 49 and 51, and the network's input 49 to 56; the cold start took up to 2.2 s by the
-clock when nine programs shared the two cores. About half of preprocessing is its two FFTs (bounds below).
+"Within the spread": the goal lies between the quartiles. About half of preprocessing is its two FFTs (bounds below).
+When other programs share the cores, a cold start takes longer by the clock.
 
 ## Where a file's time goes
 
@@ -267,8 +266,8 @@ default cleaning of neurokit2 and a ResNet of Ribeiro's shape (12 x 4096); (b) w
 and a Net1D of ECGFounder's shape (12 x 5000, 31 million parameters); (c) wfdb, sosfiltfilt, resample_poly and our
 network in torch. Their filters are designed beforehand, their weights are random. `filter_and_resample` does 12 leads;
 `to_model_input` makes what the network is given, from 8 of the 12 leads, with its checks. Ours answers with
-quality, interval and novelty, the others with one number. How accurate networks of their shapes would be was not
-measured.
+quality, interval and novelty, the others with one number. How accurate networks of these shapes are after equal time is
+in [shapes.md](shapes.md).
 
 {peers}
 
