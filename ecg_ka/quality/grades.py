@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_ka.quality.beats import Coarse, coarsen, find_beats
+from ecg_ka.quality.beats import Coarse, coarsen, find_beats, medians
 from ecg_ka.quality.indices import LeadIndices, measure
 from ecg_ka.record import EcgRecord
 
@@ -20,6 +21,7 @@ HEART_RATE_RANGE_BPM = (20.0, 300.0)
 # can alone put 1.1 % of the samples at the highest value.
 _GOOD = (15.0, 0.5, 0.005, 0.0)
 _ACCEPTABLE = (40.0, 1.5, 0.015, 0.1)
+_LIMITS = np.array((_GOOD, _ACCEPTABLE))[:, :, None]  # (grades, measures, leads)
 _FLAT_STILL_FRACTION = 0.5
 _FLAT_RANGE = 0.02  # of the median lead
 _LEAST_BEAT_CONTRAST = 1.4  # a lead of noise alone lies at 1.0 +- 0.15, its worst of 10 s at 1.25
@@ -56,19 +58,54 @@ class LeadQuality:
     grade: Grade
 
 
+class _Verdicts(NamedTuple):
+    """Arrays (leads,); ``levels`` are places in ``_ORDER``."""
+
+    flat: NDArray[np.bool_]
+    disconnected: NDArray[np.bool_]
+    levels: NDArray[np.int64]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Graded:
-    """A record with its grade, the leads in record order, and what they were graded by."""
+    """A record with its grade and what it was graded by."""
 
     grade: Grade
-    leads: tuple[LeadQuality, ...]
+    verdicts: _Verdicts
+    indices: LeadIndices
     coarse: Coarse
     r_peaks: NDArray[np.int64]
     heart_rate_bpm: float | None
+    names: tuple[str, ...]
+    inconsistent: Collection[str]
+
+    @property
+    def leads(self) -> tuple[LeadQuality, ...]:
+        """The leads in record order, made when they are asked for."""
+        i, verdicts = self.indices, self.verdicts
+        columns = (i.clipped_fraction, i.noise_uv, i.wander_mv, i.amplitude_mv)
+        measures = (column.tolist() for column in columns)
+        judged = (column.tolist() for column in (verdicts.flat, verdicts.disconnected, verdicts.levels))
+        return tuple(
+            LeadQuality(
+                lead=lead,
+                flat=flat,
+                disconnected=disconnected,
+                inconsistent=lead in self.inconsistent,
+                clipped_fraction=clipped,
+                noise_uv=noise_uv,
+                wander_mv=wander_mv,
+                amplitude_mv=amplitude_mv,
+                grade=_ORDER[level],
+            )
+            for lead, flat, disconnected, level, clipped, noise_uv, wander_mv, amplitude_mv in zip(
+                self.names, *judged, *measures, strict=True
+            )
+        )
 
 
 def grade(record: EcgRecord) -> Grade:
-    """The grade that :func:`ecg_ka.quality.assess` gives a record, at little more than half the cost."""
+    """The grade that :func:`ecg_ka.quality.assess` gives a record, at a fraction of the cost."""
     return graded(record, ()).grade
 
 
@@ -81,69 +118,43 @@ def graded(record: EcgRecord, inconsistent: Collection[str]) -> Graded:
     signal = np.ascontiguousarray(record.signal_mv)
     coarse = coarsen(signal, record.fs_hz)
     r_peaks = find_beats(signal, record.fs_hz, coarse)
-    leads = _lead_qualities(record.leads, measure(signal, record.fs_hz, coarse, r_peaks), inconsistent)
+    indices = measure(signal, record.fs_hz, coarse, r_peaks)
+    verdicts = _verdicts(indices)
     heart_rate_bpm = _heart_rate_bpm(r_peaks, record.fs_hz)
     return Graded(
-        grade=_record_grade(leads, heart_rate_bpm),
-        leads=leads,
+        grade=_record_grade(verdicts.levels, heart_rate_bpm),
+        verdicts=verdicts,
+        indices=indices,
         coarse=coarse,
         r_peaks=r_peaks,
         heart_rate_bpm=heart_rate_bpm,
-    )
-
-
-def _lead_qualities(
-    names: tuple[str, ...], indices: LeadIndices, inconsistent: Collection[str]
-) -> tuple[LeadQuality, ...]:
-    usual_range = float(np.median(indices.range_mv))
-    return tuple(
-        _lead_quality(name, indices, row, usual_range, inconsistent=name in inconsistent)
-        for row, name in enumerate(names)
-    )
-
-
-def _lead_quality(
-    name: str, indices: LeadIndices, row: int, usual_range_mv: float, *, inconsistent: bool
-) -> LeadQuality:
-    range_mv, still = float(indices.range_mv[row]), float(indices.still_fraction[row])
-    noise_uv, wander_mv = float(indices.noise_uv[row]), float(indices.wander_mv[row])
-    clipped = float(indices.clipped_fraction[row])
-    flat = range_mv <= _FLAT_RANGE * usual_range_mv or still > _FLAT_STILL_FRACTION
-    disconnected = float(indices.beat_contrast[row]) < _LEAST_BEAT_CONTRAST
-    measures = (noise_uv, wander_mv, clipped, still)
-    return LeadQuality(
-        lead=name,
-        flat=flat,
-        disconnected=disconnected,
+        names=record.leads,
         inconsistent=inconsistent,
-        clipped_fraction=clipped,
-        noise_uv=noise_uv,
-        wander_mv=wander_mv,
-        amplitude_mv=float(indices.amplitude_mv[row]),
-        grade=Grade.UNUSABLE if flat or disconnected else _grade(measures),
     )
 
 
-def _grade(measures: tuple[float, ...]) -> Grade:
-    for limits, grade in ((_GOOD, Grade.GOOD), (_ACCEPTABLE, Grade.ACCEPTABLE)):
-        if all(measure <= limit for measure, limit in zip(measures, limits, strict=True)):
-            return grade
-    return Grade.POOR
+def _verdicts(indices: LeadIndices) -> _Verdicts:
+    usual_range = float(medians(indices.range_mv))
+    still = indices.still_fraction
+    flat = (indices.range_mv <= _FLAT_RANGE * usual_range) | (still > _FLAT_STILL_FRACTION)
+    disconnected = indices.beat_contrast < _LEAST_BEAT_CONTRAST
+    measures = np.stack((indices.noise_uv, indices.wander_mv, indices.clipped_fraction, still))
+    levels = (~(measures <= _LIMITS).all(axis=1)).sum(axis=0)
+    levels[flat | disconnected] = _ORDER.index(Grade.UNUSABLE)
+    return _Verdicts(flat=flat, disconnected=disconnected, levels=levels)
 
 
 def _heart_rate_bpm(r_peaks: NDArray[np.int64], fs_hz: float) -> float | None:
     if r_peaks.size < 2:
         return None
-    return 60.0 * fs_hz / float(np.median(np.diff(r_peaks)))
+    return 60.0 * fs_hz / float(medians(r_peaks[1:] - r_peaks[:-1]))
 
 
-def _record_grade(leads: tuple[LeadQuality, ...], heart_rate_bpm: float | None) -> Grade:
+def _record_grade(levels: NDArray[np.int64], heart_rate_bpm: float | None) -> Grade:
     low, high = HEART_RATE_RANGE_BPM
     if heart_rate_bpm is None or not low <= heart_rate_bpm <= high:
         return Grade.UNUSABLE
-    unusable = sum(lead.grade is Grade.UNUSABLE for lead in leads)
-    if 2 * unusable > len(leads):
+    unusable = int(np.count_nonzero(levels == _ORDER.index(Grade.UNUSABLE)))
+    if 2 * unusable > levels.size:
         return Grade.UNUSABLE
-    if unusable:
-        return Grade.POOR
-    return max((lead.grade for lead in leads), key=_ORDER.index)
+    return Grade.POOR if unusable else _ORDER[int(levels.max())]

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter1d
 
-from ecg_ka.quality.beats import Coarse, block_means, medians, odd_samples
+from ecg_ka.quality.beats import Coarse, block_means, medians, moving_means, odd_samples
 
 _NOISE_RATE_HZ = 250.0
 _SMOOTH_S = 0.020  # one period of 50 Hz: what this average removes is mains hum and muscle noise
@@ -45,12 +44,13 @@ def measure(signal_mv: Values, fs_hz: float, coarse: Coarse, r_peaks: NDArray[np
     ``beat_contrast`` is the QRS-band slope at the beats over that between them (0 without beats).
     """
     highest, lowest = signal_mv.max(axis=1), signal_mv.min(axis=1)
+    baseline = baseline_mv(signal_mv, fs_hz)
     high, low = block_extremes(coarse.signal, round(_STILL_BLOCK_S * coarse.rate_hz))
     return LeadIndices(
         range_mv=highest - lowest,
         amplitude_mv=_amplitude_mv(high, low),
         noise_uv=medians(noise_blocks_uv(signal_mv, fs_hz)),
-        wander_mv=np.ptp(baseline_mv(signal_mv, fs_hz), axis=1),
+        wander_mv=baseline.max(axis=1) - baseline.min(axis=1),
         clipped_fraction=_clipped_fraction(signal_mv, highest, lowest),
         still_fraction=unmoved(high, low, highest - lowest).mean(axis=1, dtype=np.float32),
         beat_contrast=_beat_contrast(coarse, r_peaks),
@@ -66,10 +66,8 @@ def blocks(signal: Values, size: int) -> Values:
 
 def block_extremes(signal: Values, size: int) -> tuple[Values, Values]:
     """Highest and lowest values (leads, m) of consecutive blocks."""
-    size = max(1, min(size, signal.shape[1]))
-    starts = np.arange(0, signal.shape[1] // size * size, size)
-    whole = signal[:, : starts.size * size]
-    return np.maximum.reduceat(whole, starts, axis=1), np.minimum.reduceat(whole, starts, axis=1)
+    parts = np.ascontiguousarray(blocks(signal, size).transpose(2, 0, 1))  # so that whole rows are compared
+    return parts.max(axis=0), parts.min(axis=0)
 
 
 def unmoved(high: Values, low: Values, range_mv: Values) -> NDArray[np.bool_]:
@@ -82,7 +80,7 @@ def noise_blocks_uv(signal_mv: Values, fs_hz: float) -> Values:
     """Root mean square (leads, m) in microvolt, over blocks of 0.1 s, of the signal without its 20 ms average."""
     factor = max(1, min(round(fs_hz / _NOISE_RATE_HZ), signal_mv.shape[1]))
     signal, rate_hz = block_means(signal_mv, factor), fs_hz / factor
-    residual = signal - uniform_filter1d(signal, odd_samples(_SMOOTH_S, rate_hz), axis=1)
+    residual = signal - moving_means(signal, odd_samples(_SMOOTH_S, rate_hz))
     parts = blocks(residual, round(_NOISE_BLOCK_S * rate_hz))
     rms: Values = np.sqrt(np.einsum("lbs,lbs->lb", parts, parts) / np.float32(parts.shape[2]))
     return np.float32(1000) * rms
@@ -96,8 +94,7 @@ def baseline_mv(signal_mv: Values, fs_hz: float) -> Values:
     window = max(1, min(round(_WANDER_WINDOW_S * rate_hz), points.shape[1]))
     step = max(1, round(_WANDER_STEP_S * rate_hz))
     windows = np.lib.stride_tricks.sliding_window_view(points, window, axis=1)[:, ::step]
-    ordered = np.partition(windows, window // 2, axis=2)
-    middle: Values = ordered[:, :, window // 2]
+    middle: Values = np.sort(windows, axis=2)[:, :, window // 2]
     return middle
 
 
@@ -116,7 +113,7 @@ def _clipped_fraction(signal: Values, highest: Values, lowest: Values) -> Values
 def _amplitude_mv(high: Values, low: Values) -> Values:
     """Median peak to peak (leads,) over blocks of 2 s, from the extremes of shorter blocks."""
     size = round(_AMPLITUDE_BLOCK_S / _STILL_BLOCK_S)
-    return medians(block_extremes(high, size)[0] - block_extremes(low, size)[1])
+    return medians(blocks(high, size).max(axis=2) - blocks(low, size).min(axis=2))
 
 
 def _beat_contrast(coarse: Coarse, r_peaks: NDArray[np.int64]) -> Values:
@@ -125,9 +122,9 @@ def _beat_contrast(coarse: Coarse, r_peaks: NDArray[np.int64]) -> Values:
         return np.zeros(slopes.shape[0], dtype=np.float32)
     at_beat = np.zeros(slopes.shape[1], dtype=bool)
     reach = max(1, round(_QRS_REACH_S * coarse.rate_hz))
-    index = (r_peaks[:, None] // coarse.factor + np.arange(-reach, reach + 1)).ravel()
-    at_beat[np.clip(index, 0, slopes.shape[1] - 1)] = True
-    within = slopes @ at_beat.astype(np.float32) / np.float32(at_beat.sum())
-    between = slopes @ (~at_beat).astype(np.float32) / np.float32(max(1, (~at_beat).sum()))
+    np.put(at_beat, r_peaks[:, None] // coarse.factor + np.arange(-reach, reach + 1), True, mode="clip")
+    n_at_beat = int(np.count_nonzero(at_beat))
+    within = slopes @ at_beat.astype(np.float32) / np.float32(n_at_beat)
+    between = slopes @ (~at_beat).astype(np.float32) / np.float32(max(1, at_beat.size - n_at_beat))
     contrast: Values = within / np.maximum(between, np.finfo(np.float32).tiny)
     return contrast

@@ -148,8 +148,10 @@ def files(tmp_path: Path) -> Path:
 def test_a_cohort_against_reading_and_preprocessing_alone(files: Path) -> None:
     """CPU time of the whole builder with one process against that of its parts; goal 0.8.
 
-    The parts are reading, preprocessing and the grade of the quality, which is a column of the index. Of reading and
-    preprocessing alone the ratio is printed only: it cannot reach 0.8 while the grade takes nearly as long as both.
+    The parts are reading, preprocessing and the grade of the quality, which is a column of the index. The goal holds
+    for all three. Of reading and preprocessing alone it would leave the grade and all else a quarter of what these two
+    take, about 0.31 ms of 1.25: sums, comparisons and sorts of the grade alone, timed one by one in cache and without
+    the calls between them, take about 0.25 ms, hashing and writing what is made about 0.08. Measured: 0.55.
     """
     paths, spec = sorted((files.parent / "ecgs").glob("*/r.hea")), SignalSpec()
     records = [read(path) for path in paths]
@@ -172,6 +174,7 @@ def test_a_cohort_against_reading_and_preprocessing_alone(files: Path) -> None:
         f"{(path + quality) / whole:.2f} of all three, {path / whole:.2f} of reading and preprocessing"
     )
     assert (path + quality) / whole >= 0.8
+    assert path / whole >= 0.5
 
 
 def test_random_batches_from_a_warm_map(tmp_path: Path) -> None:
