@@ -62,7 +62,7 @@ def test_the_time_is_used_up_and_the_network_learns() -> None:
 
 
 def test_the_rate_rises_and_falls() -> None:
-    budget = Budget()
+    budget = Budget(minutes=1)
     rates = [budget.rate(share) for share in (0.0, budget.warm_up, 0.5, 1.0, 1.5)]
     assert rates[0] == rates[3] == rates[4] == 0
     assert rates[1] == 1 > rates[2] > 0
