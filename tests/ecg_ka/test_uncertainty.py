@@ -36,6 +36,12 @@ def test_the_regions_reached_are_those_of_the_values_between(one: float, other: 
     assert reached == tuple(name for name in ("many", "median", "few") if name in there)
 
 
+@pytest.mark.parametrize(("highest", "n_steps"), [(4.45, 5), (4.5, 6), (4.59, 6)])
+def test_the_last_step_of_the_distribution_holds_the_highest_value(highest: float, n_steps: int) -> None:
+    found = Predictive(np.array([4.05, 4.2, highest]), UNKNOWN).in_steps()
+    assert (found.lower_mmol_l, len(found.p)) == (4.0, n_steps)
+
+
 def test_density_counts_labels_within_a_tenth() -> None:
     labels = np.array([4.0, 4.1, 4.1, 4.2, 4.3, 6.0])
     density = LabelDensity.from_labels(labels)
