@@ -61,8 +61,8 @@ class Regions:
 
     def _group_of(self, k: float) -> int:
         """:meth:`group` of one value, at a tenth of its cost."""
-        at_least = (k >= self.few_low - ROUNDING) + (k >= self.many_low - ROUNDING)
-        return at_least + (k > self.many_high + ROUNDING) + (k > self.few_high + ROUNDING)
+        at_least = k >= self.few_low - ROUNDING, k >= self.many_low - ROUNDING
+        return sum((*at_least, k > self.many_high + ROUNDING, k > self.few_high + ROUNDING))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

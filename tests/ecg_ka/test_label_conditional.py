@@ -183,7 +183,9 @@ def test_a_severe_band_with_too_few_calibration_ecgs_is_in_every_set_and_said_to
     assert few.always_kept() == ({band: n} if n < 19 else {})
 
 
-@pytest.mark.parametrize(("k", "inside"), [(2.9, "100"), (3.0, "000"), (5.9, "000"), (6.0, "010"), (0.1 * 65, "011")])
+@pytest.mark.parametrize(
+    ("k", "inside"), [(2.9, "100"), (3.0, "000"), (5.9, "000"), (6.0, "010"), (6.4, "010"), (0.1 * 65, "011")]
+)
 def test_severe_band_edges(k: float, inside: str) -> None:
     """An ECG inside of a band is at no distance from it, whichever side it came from."""
     assert "".join(str(int(i)) for i in in_severe(k)) == inside

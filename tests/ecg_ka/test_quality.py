@@ -188,6 +188,13 @@ def test_a_disconnected_lead_is_seen_and_the_others_still_judged(what: str) -> N
     assert all(lead.grade is Grade.GOOD for lead in quality.leads if lead.lead != LEADS[8])
 
 
+def test_a_lead_that_stands_still_most_of_the_time_is_unusable_though_it_has_beats() -> None:
+    signal = synthetic()
+    signal[8, 2000:] = signal[8, 1999]
+    lead = assess(record(signal)).leads[8]
+    assert (lead.flat, lead.disconnected, lead.grade) == (True, False, Grade.UNUSABLE)
+
+
 def test_a_record_of_which_most_leads_are_disconnected_is_unusable() -> None:
     signal = synthetic()
     signal[:7] = 0.0

@@ -10,7 +10,8 @@ import pytest
 
 from ecg_ka import Estimator, Flag, read
 from ecg_ka.quality import assess
-from ecg_ka.record import EcgRecord
+from ecg_ka.quality.lead_order import limb_lead_note
+from ecg_ka.record import INDEPENDENT_LEADS, EcgRecord
 from training.alterations import (
     Alteration,
     disconnected,
@@ -103,3 +104,13 @@ def test_a_limb_lead_among_the_chest_leads_is_named(truth: Simulated) -> None:
     found = assess(replace(record, signal_mv=rows))
     assert Flag.LEAD_ORDER_IMPLAUSIBLE in found.flags
     assert "V3 is the limb lead aVL" in found.notes
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_where_i_and_ii_are_alike_a_flat_chest_lead_is_no_limb_lead(seed: int) -> None:
+    """Of III is left what rounding leaves, below 0 in one file of four."""
+    rng = np.random.default_rng(seed)
+    rows = np.zeros((8, 5000), dtype=np.float32)
+    rows[0] = rng.normal(size=5000)
+    rows[1] = rows[0] * np.float32(1 + 1e-7 * rng.integers(-3, 3))
+    assert limb_lead_note(INDEPENDENT_LEADS, rows) is None

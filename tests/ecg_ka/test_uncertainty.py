@@ -23,8 +23,23 @@ UNKNOWN = np.empty(0, dtype=np.float32)
         (5.3, "median"), (5.4, "few"), (8.0, "few"), (0.1 * 32, "median"), (0.1 * 36, "many"), (0.1 * 53, "median"),
     ],
 )  # fmt: skip
-def test_region_edges(k: float, name: str) -> None:
-    assert REGIONS.name(k) == name == ("few", "median", "many", "median", "few")[int(REGIONS.group(k))]
+@pytest.mark.parametrize("number", [float, np.float64])
+def test_region_edges(k: float, name: str, number: type[float]) -> None:
+    assert REGIONS.name(number(k)) == name == ("few", "median", "many", "median", "few")[int(REGIONS.group(k))]
+
+
+@given(st.floats(2, 9), st.floats(2, 9))
+def test_the_regions_reached_are_those_of_the_values_between(one: float, other: float) -> None:
+    lower, upper = sorted((one, other))
+    there = {REGIONS.name(k) for k in np.append(np.arange(lower, upper, 0.01), upper)}
+    reached = REGIONS.reached(np.float64(lower), upper)
+    assert reached == tuple(name for name in ("many", "median", "few") if name in there)
+
+
+@pytest.mark.parametrize(("highest", "n_steps"), [(4.45, 5), (4.5, 6), (4.59, 6)])
+def test_the_last_step_of_the_distribution_holds_the_highest_value(highest: float, n_steps: int) -> None:
+    found = Predictive(np.array([4.05, 4.2, highest]), UNKNOWN).in_steps()
+    assert (found.lower_mmol_l, len(found.p)) == (4.0, n_steps)
 
 
 def test_density_counts_labels_within_a_tenth() -> None:

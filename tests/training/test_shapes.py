@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +14,8 @@ from torch import nn
 
 from ecg_ka.preprocess import LSB_MV
 from ecg_ka.record import DERIVED_FROM_I_II, INDEPENDENT_LEADS
-from tests.benchmarks.accuracy import Budget, estimates, train
-from tests.benchmarks.shapes import SHAPES, Shape, resampled, twelve
+from tests.benchmarks.accuracy import RUNS, Budget, alone_ms, estimates, page, train
+from tests.benchmarks.shapes import SHAPES, Shape, n_parameters, resampled, twelve
 from tests.ecg_ka.ecgs import ecg
 from training.cohort import Cohort, Split
 
@@ -66,3 +68,44 @@ def test_the_rate_rises_and_falls() -> None:
     rates = [budget.rate(share) for share in (0.0, budget.warm_up, 0.5, 1.0, 1.5)]
     assert rates[0] == rates[3] == rates[4] == 0
     assert rates[1] == 1 > rates[2] > 0
+
+
+def made_up(shape: str, minutes: float, cohort: str = "a") -> dict[str, Any]:
+    """The result of one network."""
+    auroc = {"value": 0.8, "lower": 0.7, "upper": 0.9, "n_positive": 5.0}
+    return {
+        "budget": asdict(Budget(minutes=minutes)),
+        "processor": "a processor",
+        "torch": "2",
+        "cohort": cohort,
+        "n_seen": 30,
+        "n_train": 20,
+        "shape": shape,
+        "metrics": {"n": 9, "mae": 0.4, "mae_few": 0.6, "r": 0.5, "mae_of_the_median": 0.5},
+        "auroc": {">=5.5": auroc, "<3.5": auroc},
+    }
+
+
+def test_the_page_has_a_row_a_network_and_mixes_no_cohorts() -> None:
+    ms = {name: 1.0 + at for at, name in enumerate(SHAPES)}
+    results = {key: made_up(*run) for key, run in RUNS.items()}
+    rows = [
+        line
+        for line in page(results, ms).splitlines()
+        if line.startswith(tuple(f"| {s.what} " for s in SHAPES.values()))
+    ]
+    assert len(rows) == len(RUNS)
+    for row, (name, _) in zip(rows, RUNS.values(), strict=True):
+        assert row.split("|")[1].strip() == SHAPES[name].what
+        assert [cell.strip() for cell in row.split("|")[2:5]] == [
+            f"{n_parameters(name) / 1e6:.2f}",
+            f"{ms[name]:.2f}",
+            "1.5",
+        ]
+    with pytest.raises(ValueError, match="several cohorts"):
+        page({**results, "stride8-10": made_up("stride8", 10, cohort="b")}, ms)
+
+
+def test_networks_are_timed_in_turn() -> None:
+    found = alone_ms(["ours", "ribeiro"], rounds=2)
+    assert 0 < found["ours"] < found["ribeiro"]
