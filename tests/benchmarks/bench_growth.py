@@ -21,7 +21,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from ecg_ka import SHIPPED, Estimator, read
 from ecg_ka.exporters.wfdb import record_wfdb
@@ -31,10 +30,7 @@ from ecg_ka.scoring.archive_run import _scored
 from ecg_ka.scoring.journal import Chunk
 from ecg_ka.scoring.source import Source
 from ecg_ka.uncertainty import Calibration, Pairs, Regions
-from tests.benchmarks.bench_training import ON_CPU, trained
-from tests.benchmarks.bench_training import cohort as training_set
 from tests.ecg_ka.ecgs import ecg
-from training.trainer import Schedule
 
 TWO_CORES = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="there is one core")
 FILES = (1, 10, 100, 1_000, 10_000)
@@ -186,9 +182,15 @@ def test_growth_with_the_size_of_the_training_set(tmp_path: Path) -> None:
 
 
 def one_pass(folder: Path, n: int) -> tuple[float, float]:
-    """CPU seconds of training one pass, and the most memory that was not a file's."""
+    """CPU seconds of training one pass, and the memory that was not a file's; in a process of its own, because what the
+    benchmarks have loaded counts as used by every command that they start."""
+    import torch
+
+    from tests.benchmarks.bench_training import ON_CPU, cohort, trained
+    from training.trainer import Schedule
+
     torch.set_num_threads(1)
-    data = training_set(folder, n)
+    data = cohort(folder, n)
     seconds = cpu_s(lambda: trained(data, Schedule(epochs=1, batch_size=64), ON_CPU, "cpu"))
     told = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
     return seconds, int(told["RssAnon"].split()[0]) / 1e3
