@@ -11,7 +11,7 @@ demo: $(VENV)/.base  ## an estimate for the real 12-lead ECG that pydicom carrie
 	&& $(BIN)/ecg-ka estimate "$$ecg" && $(BIN)/ecg-ka plot "$$ecg" -o demo.svg
 
 test: $(VENV)/.dev  ## all tests but the benchmarks
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
