@@ -21,12 +21,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ecg_ka.network import n_parameters
 from ecg_ka.scoring.progress import Progress
 from ecg_ka.uncertainty import Regions
 from tests.benchmarks.performance import processor
-from tests.benchmarks.shapes import SHAPES, Shape, n_parameters
+from tests.benchmarks.shapes import SHAPES, Shape
 from training.cohort import Cohort, Split
 from training.files import write_atomically
 from training.markdown import table
@@ -90,7 +92,7 @@ def train(shape: Shape, cohort: Cohort, budget: Budget) -> tuple[nn.Module, int]
 
 
 def step(
-    shape: Shape, network: nn.Module, optimiser: torch.optim.Optimizer, cohort: Cohort, rows: np.ndarray[Any, Any]
+    shape: Shape, network: nn.Module, optimiser: torch.optim.Optimizer, cohort: Cohort, rows: NDArray[np.int64]
 ) -> None:
     """One step of L1."""
     rows = np.sort(rows)
@@ -103,7 +105,7 @@ def step(
 
 
 @torch.no_grad()
-def estimates(shape: Shape, network: nn.Module, cohort: Cohort, rows: np.ndarray[Any, Any]) -> Floats:
+def estimates(shape: Shape, network: nn.Module, cohort: Cohort, rows: NDArray[np.int64]) -> Floats:
     """Potassium (n,) of the ECGs at ``rows``."""
     parts = np.array_split(rows, max(1, len(rows) // 64))
     found = [outputs(shape, network, torch.from_numpy(cohort.signal_mv(part))) for part in parts]
@@ -149,7 +151,7 @@ def results_table(results: Sequence[dict[str, Any]], ms: Mapping[str, float]) ->
     rows = [
         [
             SHAPES[one["shape"]].what,
-            f"{n_parameters(one['shape']) / 1e6:.2f}",
+            f"{n_parameters(SHAPES[one['shape']].network()) / 1e6:.2f}",
             f"{ms[one['shape']]:.2f}",
             f"{one['n_seen'] / one['n_train']:.1f}",
             *(f"{one['metrics'][key]:.3f}" for key in ("mae", "mae_few", "r")),

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -117,8 +116,3 @@ SHAPES = {
     "depthwise": Shape("8 x 2500, depthwise convolutions", lambda signal: signal, depthwise),
 }
 assert _TWELVE.shape == (12, len(INDEPENDENT_LEADS))
-
-
-def n_parameters(name: str) -> int:
-    """Of a shape."""
-    return sum(int(np.prod(p.shape)) for p in SHAPES[name].network().parameters() if p.requires_grad)

@@ -12,10 +12,11 @@ import torch
 from scipy import signal as sps
 from torch import nn
 
+from ecg_ka.network import n_parameters
 from ecg_ka.preprocess import LSB_MV
 from ecg_ka.record import DERIVED_FROM_I_II, INDEPENDENT_LEADS
 from tests.benchmarks.accuracy import RUNS, Budget, alone_ms, estimates, page, train
-from tests.benchmarks.shapes import SHAPES, Shape, n_parameters, resampled, twelve
+from tests.benchmarks.shapes import SHAPES, Shape, resampled, twelve
 from tests.ecg_ka.ecgs import ecg
 from training.cohort import Cohort, Split
 
@@ -98,7 +99,7 @@ def test_the_page_has_a_row_a_network_and_mixes_no_cohorts() -> None:
     for row, (name, _) in zip(rows, RUNS.values(), strict=True):
         assert row.split("|")[1].strip() == SHAPES[name].what
         assert [cell.strip() for cell in row.split("|")[2:5]] == [
-            f"{n_parameters(name) / 1e6:.2f}",
+            f"{n_parameters(SHAPES[name].network()) / 1e6:.2f}",
             f"{ms[name]:.2f}",
             "1.5",
         ]
