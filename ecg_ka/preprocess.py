@@ -88,9 +88,9 @@ def to_model_input(record: EcgRecord, spec: SignalSpec) -> ModelInput:
     mask = _live_leads(record, spec, n_in)
     rows = [record.leads.index(lead) for lead, live in zip(spec.leads, mask, strict=True) if live]
     filtered = filter_and_resample(record.signal_mv[rows, :n_in], record.fs_hz, spec)
-    signal_mv = np.zeros((len(spec.leads), spec.n_samples), dtype=np.float32)
-    signal_mv[mask, : filtered.shape[1]] = filtered
-    return ModelInput(signal_mv=signal_mv, lead_mask=mask, flags=_flags(record, spec, mask, n_in))
+    return ModelInput(
+        signal_mv=_with_blanks(filtered, mask, spec), lead_mask=mask, flags=_flags(record, spec, mask, n_in)
+    )
 
 
 def filter_and_resample(signal_mv: NDArray[np.float32], fs_hz: float, spec: SignalSpec) -> NDArray[np.float32]:
@@ -151,6 +151,16 @@ def _live_leads(record: EcgRecord, spec: SignalSpec, n_in: int) -> NDArray[np.bo
             f"{spec.min_chest_leads} of V1-V6. Send a 12-lead recording."
         )
     return np.array(live)
+
+
+def _with_blanks(filtered: NDArray[np.float32], mask: NDArray[np.bool_], spec: SignalSpec) -> NDArray[np.float32]:
+    """The live leads (live, m) with zeros for missing leads and a missing end (leads, T)."""
+    shape = (len(spec.leads), spec.n_samples)
+    if filtered.shape == shape:
+        return filtered
+    signal_mv = np.zeros(shape, dtype=np.float32)
+    signal_mv[mask, : filtered.shape[1]] = filtered
+    return signal_mv
 
 
 def _flags(record: EcgRecord, spec: SignalSpec, mask: NDArray[np.bool_], n_in: int) -> frozenset[Flag]:
