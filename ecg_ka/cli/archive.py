@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,7 +18,9 @@ from ecg_ka.cli.app import NOT_WRITTEN, REFUSED, STOPPED, app
 from ecg_ka.cli.options import BundleFolder, Fs, Leads, Level, Units, facts_of
 from ecg_ka.errors import EcgError
 from ecg_ka.estimate import DISCLAIMER
-from ecg_ka.scoring import Job, Totals, score_archive, score_on_ray, would_overwrite
+
+if TYPE_CHECKING:
+    from ecg_ka.scoring import Job, Totals
 
 Out = Annotated[
     Path | None, typer.Option("--out", help="table to write, .parquet (extra `archive`), .ndjson or .csv, of all ECGs")
@@ -56,6 +58,8 @@ def score(  # noqa: PLR0913 - one parameter an option
 
     Exit code 2 when any file is refused; the others are answered all the same.
     """
+    from ecg_ka.scoring import score_on_ray
+
     match engine:
         case Engine.RAY:
             job = job_of(inputs, bundle, level, facts_of(fs_hz, units, leads))
@@ -64,6 +68,8 @@ def score(  # noqa: PLR0913 - one parameter an option
 
 def to_table(job: Job, out: Path, workers: int, ordered: bool, force: bool) -> None:
     """Score an archive on this host, and end as the command does."""
+    from ecg_ka.scoring import score_archive, would_overwrite  # late: an answer for one ECG needs no processes
+
     if not force:
         for path in would_overwrite(out):
             raise EcgError(f"{path} is there already; choose another place with --out, or overwrite it with --force")
@@ -84,6 +90,8 @@ def to_table(job: Job, out: Path, workers: int, ordered: bool, force: bool) -> N
 
 def job_of(inputs: Iterable[str], bundle: Path, level: float, facts: dict[str, Any]) -> Job:
     """What the options ask for."""
+    from ecg_ka.scoring import Job
+
     return Job(inputs=tuple(inputs), bundle=bundle, level=level, **facts)
 
 
