@@ -85,9 +85,15 @@ def to_model_input(record: EcgRecord, spec: SignalSpec) -> ModelInput:
             f"the recording lasts {record.duration_s:.3f} s; expected at least {spec.min_duration_s:g} s, "
             f"better {spec.duration_s:g} s. Send the whole recording."
         )
-    mask = _live_leads(record, spec, n_in)
-    rows = [record.leads.index(lead) for lead, live in zip(spec.leads, mask, strict=True) if live]
-    filtered = filter_and_resample(record.signal_mv[rows, :n_in], record.fs_hz, spec)
+    there = [lead for lead in spec.leads if lead in record.leads]
+    window_mv = record.signal_mv[[record.leads.index(lead) for lead in there], :n_in]
+    moves = _moves(window_mv)
+    live = dict(zip(there, moves.tolist(), strict=True))
+    mask = np.array([live.get(lead, False) for lead in spec.leads])
+    if not mask.all():
+        _refuse_too_few(record.signal_mv[:, :n_in], mask, spec)
+        window_mv = window_mv[moves]
+    filtered = filter_and_resample(window_mv, record.fs_hz, spec)
     return ModelInput(
         signal_mv=_with_blanks(filtered, mask, spec), lead_mask=mask, flags=_flags(record, spec, mask, n_in)
     )
@@ -134,23 +140,26 @@ def _band_pass(n_bins: int, duration_s: float, gain: float, spec: SignalSpec) ->
     return np.repeat((gain * high_pass * low_pass).astype(np.float32), 2)
 
 
-def _live_leads(record: EcgRecord, spec: SignalSpec, n_in: int) -> NDArray[np.bool_]:
-    window_mv = record.signal_mv[:, :n_in]
-    swing_mv = dict(zip(record.leads, (window_mv.max(axis=1) - window_mv.min(axis=1)).tolist(), strict=True))
-    live = [swing_mv.get(lead, 0.0) > _FLAT_MV for lead in spec.leads]
-    if max(swing_mv.values()) <= _FLAT_MV:
+def _moves(signal_mv: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which rows of (leads, n) carry activity."""
+    moves: NDArray[np.bool_] = signal_mv.max(axis=1) - signal_mv.min(axis=1) > _FLAT_MV
+    return moves
+
+
+def _refuse_too_few(window_mv: NDArray[np.float32], mask: NDArray[np.bool_], spec: SignalSpec) -> None:
+    """Where the live leads of ``mask`` do not suffice; ``window_mv`` holds all leads of the record."""
+    if not _moves(window_mv).any():
         raise FlatSignal(
             f"no lead moves by more than {_FLAT_MV * 1000:g} microvolt; expected an ECG. Check the electrodes."
         )
-    lost = [lead for lead, ok in zip(spec.leads, live, strict=True) if not ok]
+    lost = [lead for lead, ok in zip(spec.leads, mask, strict=True) if not ok]
     needed = [lead for lead in spec.required_leads if lead in lost]
-    n_chest = sum(ok for lead, ok in zip(spec.leads, live, strict=True) if lead.startswith("V"))
+    n_chest = sum(lead.startswith("V") for lead in spec.leads) - sum(lead.startswith("V") for lead in lost)
     if needed or n_chest < spec.min_chest_leads:
         raise MissingLeads(
             f"absent or flat: {', '.join(lost)}; expected {' and '.join(spec.required_leads)} and at least "
             f"{spec.min_chest_leads} of V1-V6. Send a 12-lead recording."
         )
-    return np.array(live)
 
 
 def _with_blanks(filtered: NDArray[np.float32], mask: NDArray[np.bool_], spec: SignalSpec) -> NDArray[np.float32]:
