@@ -36,7 +36,7 @@ from ecg_ka.uncertainty import (
     VarianceComponents,
 )
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 SHIPPED = Path(__file__).parent / "bundles" / "demo"
 
 _MANIFEST = "bundle.json"
@@ -47,7 +47,7 @@ _NOVELTY = "novelty.safetensors"
 _METRICS = "metrics.json"
 _FILES = (_ONNX, _WEIGHTS, _CALIBRATION, _NOVELTY, _METRICS)
 _SETTINGS = {"provenance", "network", "members", "signal", "regions", "density", "operating_points", "policy"}
-_SETTINGS |= {"wide_interval_mmol_l", "personal"}
+_SETTINGS |= {"label_step_mmol_l", "wide_interval_mmol_l", "personal"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +133,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         "signal": asdict(bundle.signal),
         "regions": asdict(bundle.regions),
         "density": bundle.density.to_dict(),
+        "label_step_mmol_l": bundle.calibration.distribution.label_step_mmol_l,
         "operating_points": asdict(bundle.calibration.operating_points),
         "policy": bundle.policy.to_dict(),
         "wide_interval_mmol_l": bundle.wide_interval_mmol_l,
@@ -195,9 +196,9 @@ def _build(manifest: dict[str, Any], files: Mapping[str, bytes], sha256: str) ->
 
 
 def _calibration(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Calibration:
-    points = OperatingPoints(**manifest["operating_points"])
+    points, step = OperatingPoints(**manifest["operating_points"]), float(str(manifest["label_step_mmol_l"]))
     try:
-        return Calibration.from_arrays(_arrays(files, _CALIBRATION), Regions(**manifest["regions"]), points)
+        return Calibration.from_arrays(_arrays(files, _CALIBRATION), Regions(**manifest["regions"]), step, points)
     except ValueError as error:
         raise BundleError(f"{_CALIBRATION}: {error}. Export the run again with training.export") from error
 

@@ -101,7 +101,8 @@ class Interval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probability:
-    """Calibrated probability ``p`` that potassium is ``comparator`` (``">="`` or ``"<"``) the threshold."""
+    """Calibrated probability ``p`` that potassium, as a laboratory records it, is ``comparator`` (``">="`` or ``"<"``)
+    the threshold."""
 
     comparator: str
     threshold_mmol_l: float
@@ -110,9 +111,9 @@ class Probability:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Distribution:
-    """The calibrated predictive distribution in steps: ``p[k]`` is the probability that potassium lies from
-    ``lower_mmol_l + k * step_mmol_l`` up to the next step. They add up to 1, and above a threshold to its
-    :class:`Probability`; the first and the last hold the tails too."""
+    """The calibrated predictive distribution in steps: ``p[k]`` is the probability that potassium, as a laboratory
+    records it, lies from ``lower_mmol_l + k * step_mmol_l`` up to the next step. They add up to 1, and above a
+    threshold to its :class:`Probability`; the first and the last hold the tails too."""
 
     lower_mmol_l: float
     step_mmol_l: float

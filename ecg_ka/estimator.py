@@ -315,7 +315,7 @@ def _region(bundle: Bundle, potassium: float, predictive: Predictive, interval: 
         training_density=bundle.density.density(potassium),
         n_train_near=bundle.density.n_near(potassium),
         interval_reaches=bundle.regions.reached(interval.lower, interval.upper),
-        few_shot_share=bundle.regions.few_shot_share(predictive.values),
+        few_shot_share=bundle.regions.few_shot_share(predictive.values, predictive.label_step_mmol_l),
     )
 
 

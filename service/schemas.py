@@ -26,7 +26,7 @@ class IntervalOut(_Out):
 
 
 class ProbabilityOut(_Out):
-    """Calibrated probability ``p`` that potassium is ``comparator`` the threshold."""
+    """Calibrated probability ``p`` that potassium, as a laboratory records it, is ``comparator`` the threshold."""
 
     comparator: str
     threshold_mmol_l: float
@@ -34,9 +34,9 @@ class ProbabilityOut(_Out):
 
 
 class DistributionOut(_Out):
-    """The calibrated predictive distribution in steps: ``p[k]`` is the probability that potassium lies from
-    ``lower_mmol_l + k * step_mmol_l`` up to the next step. They add up to 1, and above a threshold to its probability;
-    the first and the last hold the tails too."""
+    """The calibrated predictive distribution in steps: ``p[k]`` is the probability that potassium, as a laboratory
+    records it, lies from ``lower_mmol_l + k * step_mmol_l`` up to the next step. They add up to 1, and above a
+    threshold to its probability; the first and the last hold the tails too."""
 
     lower_mmol_l: float
     step_mmol_l: float

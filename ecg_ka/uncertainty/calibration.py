@@ -39,11 +39,13 @@ class Calibration:
         )
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Scores], regions: Regions, points: OperatingPoints) -> Calibration:
-        """What :meth:`to_arrays` gave.
+    def from_arrays(
+        cls, arrays: Mapping[str, Scores], regions: Regions, label_step_mmol_l: float, points: OperatingPoints
+    ) -> Calibration:
+        """What :meth:`to_arrays` gave, and the settings beside it.
 
         Raises:
-            ValueError: an array is missing, unknown, or not sorted.
+            ValueError: an array is missing, unknown, or not sorted; or labels are never recorded in such steps.
         """
         expected = {f"{_TRUE}{g}" for g in range(5)} | {f"{_BAND}{b}" for b in Band}
         expected |= {f"{_SEVERE}{b}" for b in SevereBand}
@@ -56,7 +58,7 @@ class Calibration:
         distances = {band: arrays[f"{_BAND}{band}"] for band in Band}
         severe = {band: arrays[f"{_SEVERE}{band}"] for band in SevereBand}
         return cls(
-            ConformalDistribution(regions, predicted, arrays[_REACH]),
+            ConformalDistribution(regions, predicted, arrays[_REACH], label_step_mmol_l),
             LabelConditional(regions, errors, distances, severe, arrays[_REACH_LABEL]),
             points,
         )

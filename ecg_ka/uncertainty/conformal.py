@@ -4,8 +4,13 @@ Score of a calibration ECG: s = (label - estimate) / spread. For a new ECG the p
 1/(n + 1) between neighbouring values of estimate + spread * s over the sorted scores of its group (Vovk et al. 2020,
 conformal predictive systems; Bostrom et al. 2021, Mondrian by the prediction).
 
-The groups are the predicted regions, the outer two divided further: the higher a high estimate, the less of it is the
-stretch of Dist Loss, so that one pool of scores from 5.3 mmol/L on told too little of the highest.
+The groups are the predicted regions, all but the median ones divided further: the higher a high estimate, the less of
+it is the stretch of Dist Loss, so that one pool of scores from 5.3 mmol/L on told too little of the highest; and one
+pool of the whole many-shot region lent the errors of 4.5 to 3.7 and promised too much below 3.5.
+
+The distribution is continuous and labels are not: recorded in steps of 0.1, 5.5 stands for 5.45 to 5.55. Probabilities
+are those of the recorded value, so that P(K >= 5.5) cuts at 5.45 (continuity correction); median and interval are
+quantiles and need none.
 """
 
 from __future__ import annotations
@@ -26,12 +31,16 @@ from ecg_ka.uncertainty.scores import HIGH_MMOL_L, ROUNDING, Pairs, Scores, asce
 MIN_SCORES = 100
 """A group with fewer calibration ECGs is joined to its neighbour towards the middle."""
 
-_OUTER_MMOL_L = (2.5, 3.0, 5.5, 6.0, 6.5)
-"""Where the outer regions are divided: at the thresholds that answers give probabilities for, and 2.5. Chosen on 30,000
-simulated ECGs that neither trained nor tested: of eight divisions, among them by quantiles of the estimates with 100 to
-300 ECGs each, none had a lower continuous ranked probability score among estimates above 5.3 mmol/L."""
+_DIVIDED_MMOL_L = (2.5, 3.0, 3.9, 4.2, 5.5, 6.0, 6.5)
+"""Where the regions are divided. The outer ones at the thresholds that answers give probabilities for, and 2.5, chosen
+on 30,000 simulated ECGs that neither trained nor tested: of eight divisions, among them by quantiles of the estimates
+with 100 to 300 ECGs each, none had a lower continuous ranked probability score among estimates above 5.3 mmol/L. The
+many-shot one in three; docs/uncertainty.md has what that mends."""
 
-N_GROUPS = 5 + len(_OUTER_MMOL_L)
+N_GROUPS = 5 + len(_DIVIDED_MMOL_L)
+
+LABEL_STEPS_MMOL_L = (0.1, 0.01, 0.0)
+"""In which a laboratory may record potassium, the coarsest first; 0 for values on neither grid."""
 
 LIMITS_MMOL_L = (1.0, 12.0)
 """Intervals end here where the calibration data give no bound."""
@@ -49,11 +58,12 @@ def within_limits(potassium_mmol_l: float) -> float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictive:
-    """The predictive distribution of one ECG: ``values`` (n,) ascending in mmol/L; ``reach`` as in
-    :class:`ConformalDistribution`."""
+    """The predictive distribution of one ECG: ``values`` (n,) ascending in mmol/L; ``reach`` and ``label_step_mmol_l``
+    as in :class:`ConformalDistribution`."""
 
     values: NDArray[np.float64]
     reach: Scores
+    label_step_mmol_l: float = 0.0
 
     def median(self) -> float:
         """Middle of the distribution in mmol/L."""
@@ -86,25 +96,27 @@ class Predictive:
         return within_limits(lower), within_limits(upper)
 
     def p_at_least(self, threshold_mmol_l: float) -> float:
-        """P(K >= threshold)."""
-        n_below = int(self.values.searchsorted(threshold_mmol_l - 1e-9))
-        return (len(self.values) - n_below + 0.5) / (len(self.values) + 1)
+        """P(K >= threshold) of the recorded value, for a threshold on its grid: half a step below begins what is
+        recorded as the threshold."""
+        n = len(self.values)
+        return (n - int(self.values.searchsorted(threshold_mmol_l - self.label_step_mmol_l / 2 - 1e-9)) + 0.5) / (n + 1)
 
     def probability(self, comparator: str, threshold_mmol_l: float) -> Probability:
-        """P(K >= threshold) or, for comparator ``"<"``, its complement."""
+        """:meth:`p_at_least` or, for comparator ``"<"``, its complement."""
         p = self.p_at_least(threshold_mmol_l)
         p = p if comparator == ">=" else 1 - p
         return Probability(comparator=comparator, threshold_mmol_l=threshold_mmol_l, p=p)
 
     def in_steps(self) -> Distribution:
-        """All of it, in steps of 0.1 mmol/L from the lowest to the highest value."""
-        lowest, highest = (within_limits(float(self.values[end])) for end in (0, -1))
+        """All of it, in steps of 0.1 mmol/L of the recorded value from the lowest to the highest."""
+        lower = self.label_step_mmol_l / 2 + 1e-9
+        lowest, highest = (within_limits(float(self.values[end])) + lower for end in (0, -1))
         first, last = math.floor(lowest / STEP_MMOL_L), math.floor(highest / STEP_MMOL_L)
         edges = np.arange(first + 1, last + 1) * STEP_MMOL_L
         n = len(self.values)
         above = np.empty(len(edges) + 2)
         above[0], above[-1] = 1.0, 0.0
-        above[1:-1] = (n - self.values.searchsorted(edges - 1e-9) + 0.5) / (n + 1)  # p_at_least of all at once
+        above[1:-1] = (n - self.values.searchsorted(edges - lower) + 0.5) / (n + 1)  # p_at_least of all at once
         # Rounded before the difference: whatever steps are added up, the sum is off by less than the last digit.
         above.round(_DIGITS, out=above)
         shares = (above[:-1] - above[1:]).round(_DIGITS)
@@ -122,15 +134,18 @@ class Predictive:
 @dataclass(frozen=True, slots=True, eq=False)
 class ConformalDistribution:
     """Sorted scores of the calibration ECGs: ``scores["all"]`` and one array for each group of estimates, named ``"0"``
-    to ``"9"`` from low to high. A group without an array is part of the nearest one towards the middle that has one.
+    to ``"11"`` from low to high. A group without an array is part of the nearest one towards the middle that has one.
     ``reach`` (m,): the levels, sorted, that the interval has to exceed to hold the labels of the calibration ECGs with
-    K >= 5.5."""
+    K >= 5.5. ``label_step_mmol_l``: which of :data:`LABEL_STEPS_MMOL_L` the calibration labels were recorded in."""
 
     regions: Regions
     scores: Mapping[str, Scores]
     reach: Scores
+    label_step_mmol_l: float
 
     def __post_init__(self) -> None:
+        if self.label_step_mmol_l not in LABEL_STEPS_MMOL_L:
+            raise ValueError(f"label_step_mmol_l is {self.label_step_mmol_l}; expected one of {LABEL_STEPS_MMOL_L}")
         for name, scores in {**self.scores, "reach": self.reach}.items():
             ascending(name, scores)
         empty = [name for name, scores in self.scores.items() if not len(scores)]
@@ -149,7 +164,7 @@ class ConformalDistribution:
         joined = _joined(group(estimates, regions), _middle(regions))
         by_group = {str(g): np.sort(scores[joined == g]) for g in np.unique(joined)}
         by_group = {name: own for name, own in by_group.items() if len(own) >= MIN_SCORES}
-        made = cls(regions, {"all": np.sort(scores), **by_group}, np.empty(0, np.float32))
+        made = cls(regions, {"all": np.sort(scores), **by_group}, np.empty(0, np.float32), label_step(labels))
         high = np.flatnonzero(labels >= HIGH_MMOL_L - ROUNDING)
         reach = [made.predict(float(estimates[i]), float(spreads[i])).reach_of(float(labels[i])) for i in high]
         return replace(made, reach=np.sort(np.array(reach, dtype=np.float32)))
@@ -164,7 +179,7 @@ class ConformalDistribution:
         values = self.scores[self.name(estimate)].astype(np.float64)
         values *= spread
         values += estimate
-        return Predictive(values, self.reach)
+        return Predictive(values, self.reach, self.label_step_mmol_l)
 
     def name(self, estimate: float) -> str:
         """Of the scores that an estimate gets: those of its group, or the next ones towards the middle."""
@@ -173,8 +188,15 @@ class ConformalDistribution:
         return next((str(g) for g in inwards if str(g) in self.scores), "all")
 
 
+def label_step(labels_mmol_l: NDArray[np.float64]) -> float:
+    """The coarsest of :data:`LABEL_STEPS_MMOL_L` that all labels (n,) are multiples of."""
+    *steps, none = LABEL_STEPS_MMOL_L
+    off = ((step, np.abs(labels_mmol_l - np.rint(labels_mmol_l / step) * step)) for step in steps)
+    return next((step for step, by in off if (by <= ROUNDING).all()), none)
+
+
 def group(estimates: ArrayLike, regions: Regions) -> NDArray[np.int64]:
-    """0 to 9 from low to high; shaped as the input."""
+    """0 to 11 from low to high; shaped as the input."""
     return np.asarray(np.searchsorted(_edges(regions), estimates, side="right"))
 
 
@@ -182,11 +204,12 @@ def group(estimates: ArrayLike, regions: Regions) -> NDArray[np.int64]:
 def _edges(regions: Regions) -> tuple[float, ...]:
     """A value belongs to a group from its lower edge on; a region ends above 4.6 and 5.3, not at them."""
     upper = regions.many_high + ROUNDING, regions.few_high + ROUNDING
-    return tuple(sorted([regions.few_low - ROUNDING, regions.many_low - ROUNDING, *upper, *_OUTER_MMOL_L]))
+    return tuple(sorted([regions.few_low - ROUNDING, regions.many_low - ROUNDING, *upper, *_DIVIDED_MMOL_L]))
 
 
 @lru_cache(maxsize=4)
 def _middle(regions: Regions) -> int:
+    """The group that holds the middle of the many-shot region."""
     return bisect_right(_edges(regions), (regions.many_low + regions.many_high) / 2)
 
 

@@ -12,7 +12,7 @@ p(K | y, history) ~ p(K | y) N(y; a + c K + b, v + within) / N(y; a + c K, betwe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -88,4 +88,4 @@ class VarianceComponents:
         n = len(weight)
         share = np.cumsum(weight) / (weight.sum() + (weight[0] + weight[-1]) / 2)
         values = np.interp(np.arange(1, n + 1) / (n + 1), share, predictive.values)
-        return Predictive(values, np.empty(0, dtype=np.float32))
+        return replace(predictive, values=values, reach=np.empty(0, dtype=np.float32))

@@ -44,10 +44,12 @@ class Regions:
         above = (k > self.many_high + ROUNDING).astype(np.int64) + (k > self.few_high + ROUNDING)
         return np.asarray(at_least + above)
 
-    def few_shot_share(self, ascending_mmol_l: NDArray[np.float64]) -> float:
-        """Share of ascending values (n,) that lie in the few-shot regions."""
-        below = ascending_mmol_l.searchsorted(self.few_low - ROUNDING)
-        not_above = ascending_mmol_l.searchsorted(self.few_high + ROUNDING)
+    def few_shot_share(self, ascending_mmol_l: NDArray[np.float64], label_step_mmol_l: float) -> float:
+        """Share of ascending values (n,) that lie in the few-shot regions once they are recorded in such steps: the
+        edges themselves do not, nor does what is rounded to them."""
+        margin = label_step_mmol_l / 2 + ROUNDING
+        below = ascending_mmol_l.searchsorted(self.few_low - margin)
+        not_above = ascending_mmol_l.searchsorted(self.few_high + margin)
         return 1 - int(not_above - below) / len(ascending_mmol_l)
 
     def name(self, potassium_mmol_l: float) -> str:

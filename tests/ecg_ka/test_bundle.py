@@ -17,6 +17,7 @@ from safetensors.numpy import save
 from ecg_ka import SHIPPED, BundleError, Estimator
 from ecg_ka.bundle import load_bundle, save_bundle
 from ecg_ka.uncertainty import NoveltyModel
+from ecg_ka.uncertainty.conformal import LABEL_STEPS_MMOL_L
 
 
 @pytest.fixture
@@ -58,6 +59,14 @@ def test_saving_and_loading_gives_the_same_bundle(tmp_path: Path) -> None:
     assert load_bundle(tmp_path / "again").sha256 == shipped.sha256
 
 
+@pytest.mark.parametrize("step", LABEL_STEPS_MMOL_L)
+def test_the_step_of_the_labels_is_kept(tmp_path: Path, step: float) -> None:
+    shipped = load_bundle()
+    distribution = replace(shipped.calibration.distribution, label_step_mmol_l=step)
+    save_bundle(replace(shipped, calibration=replace(shipped.calibration, distribution=distribution)), tmp_path)
+    assert load_bundle(tmp_path).calibration.distribution.label_step_mmol_l == step
+
+
 @pytest.mark.parametrize(
     "name", ["model.onnx", "weights.safetensors", "calibration.safetensors", "novelty.safetensors", "metrics.json"]
 )
@@ -75,8 +84,8 @@ def test_a_changed_or_absent_file_is_refused_by_name(copy: Path, name: str) -> N
 @pytest.mark.parametrize(
     "changes",
     [
-        {"format_version": 3},
-        {"format_version": "4"},
+        {"format_version": 4},
+        {"format_version": "5"},
         {"personal": {"intercept": 1.0}},
         {"personal": {"intercept": 1.0, "slope": 0.7, "between": -0.2, "within": 0.1, "n_patients": 200}},
         {"members": 0},
@@ -101,6 +110,14 @@ def test_a_changed_or_absent_file_is_refused_by_name(copy: Path, name: str) -> N
         {"wide_interval_mmol_l": float("nan")},
         {"wide_interval_mmol_l": -1.0},
         {"files": {}},
+        {"label_step_mmol_l": float("nan")},
+        {"label_step_mmol_l": float("inf")},
+        {"label_step_mmol_l": -0.1},
+        {"label_step_mmol_l": 0.05},
+        {"label_step_mmol_l": 10**400},
+        {"label_step_mmol_l": False},
+        {"label_step_mmol_l": None},
+        {"label_step_mmol_l": [0.1]},
         {"wide_interval_mmol_l": "wide"},
     ],
 )
@@ -123,8 +140,8 @@ def test_no_bundle_at_all(tmp_path: Path) -> None:
 
 
 def test_a_bundle_of_the_format_before_says_what_to_do(copy: Path) -> None:
-    edit(copy, format_version=3)
-    with pytest.raises(BundleError, match=r"format version 3; expected 4\. Export its run again"):
+    edit(copy, format_version=4)
+    with pytest.raises(BundleError, match=r"format version 4; expected 5\. Export its run again"):
         load_bundle(copy)
 
 
@@ -148,6 +165,7 @@ Arrays = dict[str, NDArray[np.float32]]
         (lambda a: {k: v for k, v in a.items() if k != "band_below_3_5"}, r"missing \['band_below_3_5'\]"),
         (lambda a: {k: v for k, v in a.items() if k != "severe_6_5_and_above"}, r"missing \['severe_6_5_and_above'\]"),
         (lambda a: {**a, "patients": a["true_4"]}, r"unknown \['patients'\]"),
+        (lambda a: {**a, "predicted_12": a["predicted_4"]}, r"unknown \['predicted_12'\]"),
         (lambda a: {**a, "true_4": a["true_4"][::-1].copy()}, "not finite and ascending"),
         (lambda a: {**a, "true_4": a["true_4"].astype(np.float64)}, "not finite and ascending float32"),
         (lambda a: {**a, "true_2": -a["true_2"][::-1].copy()}, "'2' begin at .* not below 0"),

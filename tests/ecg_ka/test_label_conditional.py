@@ -281,7 +281,7 @@ def test_radii_equal_those_of_crepes(group: int, level: float) -> None:
 def test_marginal_intervals_and_probabilities_equal_those_of_crepes(level: float) -> None:
     """The predictive system by group of estimates, each a bin of its own. Levels at which no rank is a whole number:
     there crepes rounds 0.1 (n + 1) down by one rank. It draws where values are equal: probabilities may differ by a
-    step."""
+    step. Labels are rounded to 0.1: P(K >= 5.5) of a recorded value is what crepes gives at 5.45."""
     estimates, spreads, labels = CALIBRATION
     bins = np.array([int(MADE.distribution.name(float(e))) for e in estimates])
     system = crepes.ConformalPredictiveSystem().fit(residuals=labels - estimates, sigmas=spreads, bins=bins)
@@ -293,7 +293,7 @@ def test_marginal_intervals_and_probabilities_equal_those_of_crepes(level: float
         found = MADE.distribution.predict(k, 0.4)
         interval = found.interval(level)
         assert (interval.lower, interval.upper) == pytest.approx((max(low, 1), min(high, 12)), abs=1e-6)
-        below = float(np.ravel(system.predict_p(**new, y=np.array([5.5])))[0])
+        below = float(np.ravel(system.predict_p(**new, y=np.array([5.45])))[0])
         assert 1 - found.p_at_least(5.5) == pytest.approx(below, abs=1 / (bins == bin_).sum())
 
 

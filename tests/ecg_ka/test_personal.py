@@ -59,10 +59,12 @@ def test_offset_and_sd_are_mean_and_sd_of_the_conditional_normal_distribution(n:
 
 def test_without_differences_between_patients_history_changes_nothing() -> None:
     same = replace(MADE, between=0.0)
-    predictive = Predictive(np.sort(np.random.default_rng(0).normal(4.5, 0.6, 400)), np.empty(0, np.float32))
+    predictive = Predictive(np.sort(np.random.default_rng(0).normal(4.5, 0.6, 400)), np.empty(0, np.float32), 0.1)
     offset = same.offset([6.0, 6.2], [4.0, 4.1])
     assert (offset.offset_mmol_l, offset.sd_mmol_l) == (0.0, 0.0)
-    np.testing.assert_allclose(same.sharpen(predictive, 5.0, offset).values, predictive.values, atol=1e-9)
+    sharpened = same.sharpen(predictive, 5.0, offset)
+    np.testing.assert_allclose(sharpened.values, predictive.values, atol=1e-9)
+    assert sharpened.p_at_least(5.0) == pytest.approx(predictive.p_at_least(5.0), abs=1 / 400)
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])

@@ -42,7 +42,8 @@ def test_another_calibration_is_noticed(copy: Path) -> None:
     bundle = load_bundle(copy)
     calibration = bundle.calibration
     wider = {name: 1.1 * scores for name, scores in calibration.to_arrays().items()}
-    other = Calibration.from_arrays(wider, bundle.regions, calibration.operating_points)
+    step = calibration.distribution.label_step_mmol_l
+    other = Calibration.from_arrays(wider, bundle.regions, step, calibration.operating_points)
     references = load_references(copy, bundle.sha256)
     assert references is not None
     with pytest.raises(BundleError, match=r"reference ECG \d gives (median|lower|upper)"):

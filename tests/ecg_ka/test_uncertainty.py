@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ecg_ka.uncertainty import ConformalDistribution, LabelDensity, Pairs, Predictive, Regions
+from ecg_ka.uncertainty.conformal import LABEL_STEPS_MMOL_L, label_step
 
 REGIONS = Regions()
+STEPS = st.sampled_from(LABEL_STEPS_MMOL_L)
 UNKNOWN = np.empty(0, dtype=np.float32)
 
 
@@ -101,10 +104,10 @@ def test_too_few_scores_give_the_limits_not_a_guess() -> None:
     assert (interval.lower, interval.upper) == (1.0, 12.0)
 
 
-@given(st.lists(st.floats(2, 9), min_size=5, max_size=60))
+@given(st.lists(st.floats(2, 9), min_size=5, max_size=60), STEPS)
 @settings(max_examples=50, deadline=None)
-def test_probabilities_fall_with_the_threshold_and_complement_each_other(values: list[float]) -> None:
-    predictive = Predictive(np.sort(values), UNKNOWN)
+def test_probabilities_fall_with_the_threshold_and_complement_each_other(values: list[float], step: float) -> None:
+    predictive = Predictive(np.sort(values), UNKNOWN, step)
     p = [predictive.p_at_least(t) for t in np.arange(1.0, 10.0, 0.25)]
     assert all(a >= b for a, b in pairwise(p))
     assert all(0 < value < 1 for value in p)
@@ -112,10 +115,10 @@ def test_probabilities_fall_with_the_threshold_and_complement_each_other(values:
     assert high.p + low.p == pytest.approx(1)
 
 
-@given(st.lists(st.floats(0, 14), min_size=1, max_size=60))
+@given(st.lists(st.floats(0, 14), min_size=1, max_size=60), STEPS)
 @settings(max_examples=50, deadline=None)
-def test_the_distribution_in_steps_adds_up_to_one_and_to_each_probability(values: list[float]) -> None:
-    predictive = Predictive(np.sort(values), UNKNOWN)
+def test_the_distribution_in_steps_adds_up_to_one_and_to_each_probability(values: list[float], step: float) -> None:
+    predictive = Predictive(np.sort(values), UNKNOWN, step)
     told = predictive.in_steps()
     starts = told.lower_mmol_l + told.step_mmol_l * np.arange(len(told.p))
     assert sum(told.p) == pytest.approx(1)
@@ -125,17 +128,107 @@ def test_the_distribution_in_steps_adds_up_to_one_and_to_each_probability(values
         assert above == pytest.approx(predictive.p_at_least(threshold), abs=1e-5)
 
 
-@given(st.lists(st.floats(2, 9), min_size=40, max_size=90), st.sampled_from([0.5, 0.8, 0.9, 0.95]))
+@given(st.lists(st.floats(2, 9), min_size=40, max_size=90), st.sampled_from([0.5, 0.8, 0.9, 0.95]), STEPS)
 @settings(max_examples=60, deadline=None)
-def test_probabilities_are_consistent_with_the_interval(values: list[float], level: float) -> None:
-    """Beyond either end lies at most half of what the interval leaves out, and inside of it at least its level."""
-    predictive, tail = Predictive(np.sort(values), UNKNOWN), (1 - level) / 2 + 1e-9
+def test_probabilities_are_consistent_with_the_interval(values: list[float], level: float, step: float) -> None:
+    """Beyond either end, a continuous value, lies at most half of what the interval leaves out, and inside of it at
+    least its level."""
+    predictive, tail = Predictive(np.sort(values), UNKNOWN, step), (1 - level) / 2 + 1e-9
     interval = predictive.interval(level)
-    above = predictive.p_at_least(interval.upper + 1e-6)
-    below = 1 - predictive.p_at_least(interval.lower - 1e-6)
+    above = predictive.p_at_least(interval.upper + step / 2 + 1e-6)
+    below = 1 - predictive.p_at_least(interval.lower + step / 2 - 1e-6)
     assert above <= tail
     assert below <= tail
     assert 1 - above - below >= level - 2e-9
+
+
+@pytest.mark.parametrize(
+    ("labels", "step"),
+    [
+        ([4.0, 5.5, 6.1], 0.1),
+        ([0.1 * 41, 0.1 * 53, 4.1 + 0.2], 0.1),
+        (np.array([3.3, 7.9, 11.7], np.float32).astype(np.float64).tolist(), 0.1),
+        ([4.0, 5.5, 6.13], 0.01),
+        ([4.0, 5.55], 0.01),
+        ([4.0, 5.5, 6.125], 0.0),
+        ([4.0, 5.5, 6.100_01], 0.0),
+    ],
+)
+def test_the_step_is_the_coarsest_that_all_labels_are_on(labels: list[float], step: float) -> None:
+    assert label_step(np.array(labels)) == step
+
+
+def values_and_their_records(step: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Values (999,) in ascending order, and what a laboratory makes of them."""
+    values = np.sort(np.random.default_rng(3).uniform(2.0, 7.0, 999))
+    return values, np.rint(values / step) * step if step else values
+
+
+@pytest.mark.parametrize("step", LABEL_STEPS_MMOL_L)
+def test_probabilities_steps_and_the_few_shot_share_count_what_is_recorded(step: float) -> None:
+    values, records = values_and_their_records(step)
+    predictive = Predictive(values, UNKNOWN, step)
+    told = predictive.in_steps()
+    for k, p in enumerate(told.p):
+        start = told.lower_mmol_l + 0.1 * k
+        here = (records >= start - 1e-6) & (records < start + 0.1 - 1e-6)
+        assert p == pytest.approx(here.mean(), abs=2e-3)  # the ends hold half of what lies beyond all values
+        assert predictive.p_at_least(start) == pytest.approx((records >= start - 1e-6).mean(), abs=2e-3)
+    few = np.isin(REGIONS.group(records), (0, 4))
+    assert REGIONS.few_shot_share(values, step) == pytest.approx(few.mean())
+
+
+def measured(decimals: int, seed: int, n: int = 20_000) -> Pairs:
+    """Potassium that lies around the estimate, recorded with so many decimals."""
+    rng = np.random.default_rng(seed)
+    estimates, spreads = rng.normal(4.4, 0.6, n), np.full(n, 0.4)
+    return Pairs(estimates, spreads, np.round(estimates + rng.normal(0, 0.4, n), decimals))
+
+
+def misses(made: ConformalDistribution, test: Pairs, threshold: float) -> float:
+    """By how many standard errors of the observed share the mean of P(K >= threshold) is off."""
+    p = [made.predict(float(e), 0.4).p_at_least(threshold) for e in test.estimates]
+    share = (test.labels >= threshold - 1e-6).mean()
+    return float(abs(np.mean(p) - share) / (share * (1 - share) / len(p)) ** 0.5)
+
+
+@pytest.mark.parametrize("threshold", [3.5, 4.2, 5.5])
+def test_the_mean_probability_is_the_share_of_recorded_values(threshold: float) -> None:
+    """Cut at the threshold itself it would miss what is rounded up to it."""
+    made, test = ConformalDistribution.fit(measured(1, 0), REGIONS), measured(1, 1)
+    assert made.label_step_mmol_l == 0.1
+    assert misses(made, test, threshold) < 2
+    assert misses(replace(made, label_step_mmol_l=0.0), test, threshold) > 3
+
+
+@pytest.mark.parametrize("threshold", [3.5, 4.2, 5.5])
+def test_labels_on_no_grid_are_not_corrected(threshold: float) -> None:
+    made, test = ConformalDistribution.fit(measured(9, 0), REGIONS), measured(9, 1)
+    assert made.label_step_mmol_l == 0.0
+    assert misses(made, test, threshold) < 2
+
+
+def test_an_estimate_of_3_7_does_not_borrow_the_errors_of_4_5() -> None:
+    """Errors that grow within the many-shot region: with one pool P(K < 3.5) would be 0.1 too high where they are
+    small."""
+    rng = np.random.default_rng(7)
+    estimates = rng.uniform(3.6, 4.6, 12_000)
+    sd = np.where(estimates < 3.9, 0.1, np.where(estimates < 4.2, 0.3, 0.8))
+    pairs = Pairs(estimates, np.ones(12_000), estimates + sd * rng.normal(size=12_000))
+    calibrates = np.arange(12_000) % 2 == 0
+    made, test = ConformalDistribution.fit(pairs.where(calibrates), REGIONS), pairs.where(~calibrates)
+    for lower, upper in ((3.6, 3.9), (3.9, 4.2), (4.2, 4.6)):
+        here = test.where((test.estimates >= lower) & (test.estimates < upper))
+        p = [1 - made.predict(float(e), 1.0).p_at_least(3.5) for e in here.estimates]
+        assert np.mean(p) == pytest.approx((here.labels < 3.5).mean(), abs=0.02), lower
+
+
+def test_small_parts_of_the_many_shot_region_join_its_middle() -> None:
+    rng = np.random.default_rng(5)
+    parts = [rng.uniform(*ends, n) for ends, n in (((3.6, 3.9), 90), ((3.9, 4.2), 30), ((4.2, 4.6), 99))]
+    estimates = np.concatenate(parts)
+    made = ConformalDistribution.fit(Pairs(estimates, np.ones(219), estimates), REGIONS)
+    assert {name: len(scores) for name, scores in made.scores.items()} == {"all": 219, "5": 219}
 
 
 def test_each_predicted_region_has_its_own_scores() -> None:
@@ -183,7 +276,7 @@ def test_where_the_middle_itself_has_too_few_scores_those_of_all_are_used() -> N
     rng = np.random.default_rng(9)
     estimates = np.concatenate([rng.uniform(2.0, 2.4, 200), np.full(40, 4.1), rng.uniform(6.6, 8.0, 200)])
     made = ConformalDistribution.fit(Pairs(estimates, np.ones(440), estimates), REGIONS)
-    assert {name: len(scores) for name, scores in made.scores.items()} == {"all": 440, "0": 200, "9": 200}
+    assert {name: len(scores) for name, scores in made.scores.items()} == {"all": 440, "0": 200, "11": 200}
     assert len(made.predict(4.1, 1.0).values) == 440
 
 

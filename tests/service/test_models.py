@@ -212,7 +212,8 @@ def other_answers(folder: Path) -> None:
     bundle = load_bundle(folder)
     calibration = bundle.calibration
     wider = {name: scores * 2 for name, scores in load((folder / "calibration.safetensors").read_bytes()).items()}
-    other = type(calibration).from_arrays(wider, bundle.regions, calibration.operating_points)
+    step = calibration.distribution.label_step_mmol_l
+    other = type(calibration).from_arrays(wider, bundle.regions, step, calibration.operating_points)
     save_bundle(replace(bundle, calibration=other), folder)
     with_its_name(folder)
 
