@@ -66,6 +66,16 @@ def test_one_lead_is_enough(lead: int) -> None:
     assert seen(detect_r_peaks(synthetic()[lead : lead + 1], 500.0), beats_s(72.0, 10.0), 500.0, 0.035)
 
 
+def test_a_beat_that_the_recording_cuts_lies_inside_it() -> None:
+    signal, (_, second, *_, last) = synthetic(), np.rint(500 * beats_s(72.0, 10.0)).astype(int)
+    for cut in range(-30, 31, 2):
+        for part in (signal[:, second + cut :], signal[:, : last + cut]):
+            found = detect_r_peaks(part, 500.0)
+            assert found.size
+            assert found.min() >= 0
+            assert found.max() < part.shape[1]
+
+
 def test_beats_are_found_through_wander_hum_and_a_dead_lead() -> None:
     signal, time_s = synthetic(), np.arange(5000) / 500.0
     signal += (2.0 * np.sin(2 * np.pi * 0.2 * time_s) + 0.3 * np.sin(2 * np.pi * 50 * time_s)).astype(np.float32)
