@@ -81,7 +81,7 @@ def limb_lead_note(names: tuple[str, ...], signal_mv: NDArray[np.float32]) -> st
         return None
     coarse = signal_mv[:, ::_STRIDE]
     steps = coarse[:, 1:] - coarse[:, :-1]
-    products: list[list[float]] = (steps @ steps.T).tolist()
+    products: list[list[float]] = (steps @ steps.copy().T).tolist()  # a matrix times itself takes twice as long
     i, ii = names.index("I"), names.index("II")
     chest = [k for k, name in enumerate(names) if name.startswith("V") and products[k][k] > 0]
     alike = []
