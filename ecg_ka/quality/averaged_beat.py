@@ -41,6 +41,13 @@ def average_beat(
     index = index[(index[:, 0] >= 0) & (index[:, -1] < signal.shape[1])]
     if len(index) < _FEWEST_BEATS:
         return None
-    beats, middle = signal.take(index.T, axis=1), len(index) // 2  # (leads, m, beats)
-    beats.partition(middle, axis=2)
-    return AveragedBeat(names=names, signal_mv=np.ascontiguousarray(beats[:, :, middle]), rate_hz=rate_hz)
+    beats = _ordered(signal.take(index.T, axis=1).view(np.int32))  # (leads, m, beats)
+    beats.sort(axis=2)
+    median = _ordered(beats[:, :, len(index) // 2]).view(np.float32)
+    return AveragedBeat(names=names, signal_mv=median, rate_hz=rate_hz)
+
+
+def _ordered(bits: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The bits of float32 as whole numbers in the same order, and back: numpy sorts those in half the time."""
+    ordered: NDArray[np.int32] = bits ^ ((bits >> 31) & 0x7FFFFFFF)
+    return ordered

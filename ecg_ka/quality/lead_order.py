@@ -81,17 +81,18 @@ def limb_lead_note(names: tuple[str, ...], signal_mv: NDArray[np.float32]) -> st
         return None
     coarse = signal_mv[:, ::_STRIDE]
     steps = coarse[:, 1:] - coarse[:, :-1]
-    products: list[list[float]] = (steps @ steps.T).tolist()
+    products: list[list[float]] = (steps @ steps.copy().T).tolist()  # a matrix times itself takes twice as long
     i, ii = names.index("I"), names.index("II")
-    chest = [k for k, name in enumerate(names) if name.startswith("V") and products[k][k] > 0]
+    with_i, with_ii = products[i], products[ii]
+    chest = [(k, products[k][k]) for k, name in enumerate(names) if name.startswith("V") and products[k][k] > 0]
     alike = []
     for limb, (a, b) in _LIMB.items():
         # Rounding may take a sum of squares below 0 where I and II are alike.
-        size = max(0.0, a * a * products[i][i] + 2 * a * b * products[i][ii] + b * b * products[ii][ii])
-        for k in chest:
-            distance = products[k][k] + size - 2 * (a * products[i][k] + b * products[ii][k])
-            if distance < _SAME_LEAD**2 * products[k][k]:
-                alike.append((distance / products[k][k], names[k], limb))
+        size = max(0.0, a * a * with_i[i] + 2 * a * b * with_i[ii] + b * b * with_ii[ii])
+        for k, own in chest:
+            distance = own + size - 2 * (a * with_i[k] + b * with_ii[k])
+            if distance < _SAME_LEAD**2 * own:
+                alike.append((distance / own, names[k], limb))
     return "{1} is the limb lead {2}".format(*min(alike)) if alike else None
 
 

@@ -20,20 +20,23 @@ def is_paced(signal_mv: Values, fs_hz: float, r_peaks: NDArray[np.int64]) -> boo
     than three beats or less than 240 Hz. A low-pass filter of 40 Hz makes spikes invisible."""
     far = round(_FAR_S * fs_hz)
     first, last = round(_BEFORE_S * fs_hz) + far, round(_AFTER_S * fs_hz) + far
-    beats = r_peaks[(r_peaks >= first) & (r_peaks + last < signal_mv.shape[1])]
-    if fs_hz < _LOWEST_RATE_HZ or beats.size < _FEWEST_BEATS:
+    beats = [at for at in r_peaks.tolist() if first <= at < signal_mv.shape[1] - last]
+    if fs_hz < _LOWEST_RATE_HZ or len(beats) < _FEWEST_BEATS:
         return False
-    parts = signal_mv.take(beats[:, None] + np.arange(-first, last + 1), axis=1)  # (leads, beats, m)
-    least = _LEAST_HEIGHT * float(np.ptp(parts.reshape(len(parts), -1), axis=1).sum())
-    near, end = max(1, round(_NEAR_S * fs_hz)), parts.shape[2] - far
-    heights = _height(*(parts[:, :, far + step : end + step] for step in (0, -near, near)))
-    most, tall = beats.size // 2, heights > least
-    if np.count_nonzero(tall.any(axis=1)) <= most:
+    m, most = first + last + 1, len(beats) // 2
+    parts = np.concatenate([signal_mv[:, at - first : at + last + 1] for at in beats], axis=1)  # (leads, beats m)
+    least = _LEAST_HEIGHT * float((parts.max(axis=1) - parts.min(axis=1)).sum())
+    near = max(1, round(_NEAR_S * fs_hz))
+    heights = _height(parts[:, near:-near], parts[:, : -2 * near], parts[:, 2 * near :])
+    tall = np.flatnonzero(heights > least) + near  # few samples
+    if tall.size <= most:
         return False
-    beat, at = np.nonzero(tall)  # few samples
-    surroundings = _height(*(parts[:, beat, at + far + step] for step in (0, -far, far)))
-    sharp = heights[tall] > _LEAST_SHARPNESS * surroundings
-    return bool(np.unique(beat[sharp]).size > most)
+    beat, place = np.divmod(tall, m)
+    inside = (place >= far) & (place < m - far)
+    tall, beat = tall[inside], beat[inside]
+    here, before, after = parts.take(tall + np.array([[0], [-far], [far]]), axis=1).swapaxes(0, 1)
+    sharp = heights[tall - near] > _LEAST_SHARPNESS * _height(here, before, after)
+    return len(set(beat[sharp].tolist())) > most
 
 
 def _height(here: Values, before: Values, after: Values) -> Values:

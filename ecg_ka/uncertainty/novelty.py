@@ -79,7 +79,7 @@ class NoveltyModel:
         """Mean square distance of the embedding (E,) and what is known of the input, in units of the usual one."""
         precision, n_known = _precision(self, found.known.tobytes())
         z = (np.concatenate([embedding, found.values], dtype=np.float64) - self.mean) / self.scale
-        return float(z @ precision @ z) / n_known / float(self.usual[0])
+        return float(z @ (precision @ z.astype(np.float32))) / n_known / float(self.usual[0])
 
     def novelty(self, embedding: Singles, found: Fingerprint) -> Novelty:
         """Distance, and the share of calibration ECGs, this one counted, that lie at least as far."""
@@ -105,13 +105,14 @@ class NoveltyModel:
 
 
 @lru_cache(maxsize=64)
-def _precision(model: NoveltyModel, known: bytes) -> tuple[NDArray[np.float64], int]:
+def _precision(model: NoveltyModel, known: bytes) -> tuple[Singles, int]:
     """The inverse (k, k) of the correlation of the embedding and what is known of the input, zero elsewhere, and how
-    many numbers that are; there are few combinations of leads."""
+    many numbers that are; there are few combinations of leads. In single precision, because the network has pushed it
+    out of the cache and reading it takes longer than multiplying."""
     of_input = np.frombuffer(known, dtype=np.bool_)
     n_embedding = model.mean.size - of_input.size
     there = np.concatenate([np.arange(n_embedding), n_embedding + np.flatnonzero(of_input)])
-    precision = np.zeros(model.correlation.shape)
+    precision = np.zeros(model.correlation.shape, dtype=np.float32)
     square = np.ix_(there, there)
     precision[square] = np.linalg.inv(model.correlation[square].astype(np.float64))
     return precision, there.size

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -131,8 +131,11 @@ def test_no_answer_calls_a_patient_well_or_suggests_a_treatment(estimator: Estim
 
 
 def test_the_answer_in_json_types_has_every_field(estimator: Estimator) -> None:
-    answer = estimator.estimate(ecg(1)).to_dict()
+    estimate = estimator.estimate(ecg(1))
+    answer = estimate.to_dict()
     assert set(answer) == {field.name for field in fields(Estimate)}
+    assert repr(answer | {"flags": None}) == repr(asdict(estimate) | {"flags": None})
+    assert answer["quality"]["leads"] is not estimate.quality.leads
     assert {"name": "DEMO_MODEL", "sentence": Flag.DEMO_MODEL.sentence} in answer["flags"]
 
 
