@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from ecg_ka.estimate import BANDS_ALPHA, Band, Interval, SevereBand
+from ecg_ka.estimator import THRESHOLDS
 from ecg_ka.uncertainty import Calibration, Pairs, Predictive, Regions, band_index
 from ecg_ka.uncertainty.label_conditional import band_distances, in_severe, severe_distances
 from ecg_ka.uncertainty.scores import ROUNDING, quantile
@@ -25,6 +26,12 @@ MARGIN = 0.003
 """By how much the mean coverage over the draws may stay below what is promised."""
 
 _REGIONS = ("few, low", "median, low", "many", "median, high", "few, high")
+
+_AGREEMENTS = (
+    *((estimate_from, ">=", threshold) for threshold in (5.5, 6.0) for estimate_from in (5.5, 6.0)),
+    *((-math.inf, *event) for event in THRESHOLDS),
+)
+"""Lowest estimate of the answers, and event."""
 
 Mask = NDArray[np.bool_]
 
@@ -47,25 +54,27 @@ def by_groups(calibration: Calibration, pairs: Pairs) -> str:
 
 
 def agreement_table(calibration: Calibration, pairs: Pairs) -> str:
-    """Mean P(K >= t) among the answers with an estimate of at least t, beside the observed share and its 95 % interval
-    (Wilson)."""
+    """Mean probability of an event among all answers, and of a high value among those with a high estimate, beside the
+    observed share and its 95 % interval (Wilson)."""
     rows = []
-    for estimate_from, threshold in ((5.5, 5.5), (6.0, 5.5), (5.5, 6.0), (6.0, 6.0)):
-        n, p, observed, (low, high) = agreement(calibration, pairs, estimate_from, threshold)
+    for estimate_from, comparator, threshold in _AGREEMENTS:
+        n, p, observed, (low, high) = agreement(calibration, pairs, estimate_from, comparator, threshold)
         verdict = "yes" if low <= p <= high else "NO"
         cells = [f"{p:.3f}", f"{observed:.3f}", f"{low:.3f}-{high:.3f}", verdict]
-        rows.append([f">= {estimate_from}", f"K >= {threshold}", f"{n:,}", *cells])
+        chosen = f">= {estimate_from}" if math.isfinite(estimate_from) else "all"
+        rows.append([chosen, f"K {comparator} {threshold}", f"{n:,}", *cells])
     return table(["estimate", "event", "answers", "mean probability", "observed", "95 % interval", "agree"], rows)
 
 
 def agreement(
-    calibration: Calibration, pairs: Pairs, estimate_from: float, threshold: float
+    calibration: Calibration, pairs: Pairs, estimate_from: float, comparator: str, threshold: float
 ) -> tuple[int, float, float, tuple[float, float]]:
-    """Number of answers, mean P(K >= threshold), observed share, and its 95 % interval."""
+    """Number of answers, mean P(K >= threshold) or P(K < threshold), observed share, and its 95 % interval."""
     chosen = pairs.where(pairs.estimates >= estimate_from)
     is_high = chosen.labels >= threshold - ROUNDING
-    p = [one.p_at_least(threshold) for one in _predicted(calibration, chosen)]
-    observed = share(int(is_high.sum()), len(is_high))
+    happened = is_high if comparator == ">=" else ~is_high
+    p = [one.probability(comparator, threshold).p for one in _predicted(calibration, chosen)]
+    observed = share(int(happened.sum()), len(happened))
     mean = float(np.mean(p)) if p else math.nan
     return len(p), mean, observed.value, (observed.lower, observed.upper)
 
@@ -80,7 +89,7 @@ def curve_table(made: Mapping[str, Calibration], test: Pairs) -> str:
         held, kept = _held(wide, test.labels), _kept(calibration, test)
         regions = [held[of].mean() for name in _REGIONS if (of := groups[f"true region {name}"]).any()]
         bands = [own[groups[band]].mean() for band, own in kept.items() if groups[band].any()]
-        _, p, observed, _ = agreement(calibration, test, 5.5, 5.5)
+        _, p, observed, _ = agreement(calibration, test, 5.5, ">=", 5.5)
         rows.append(
             [
                 title,

@@ -208,19 +208,24 @@ def test_labels_on_no_grid_are_not_corrected(threshold: float) -> None:
     assert misses(made, test, threshold) < 2
 
 
-def test_an_estimate_of_3_7_does_not_borrow_the_errors_of_4_5() -> None:
-    """Errors that grow within the many-shot region: with one pool P(K < 3.5) would be 0.1 too high where they are
-    small."""
+@pytest.mark.parametrize(
+    ("edges", "sds", "threshold"),
+    [((3.6, 3.9, 4.2, 4.6), (0.1, 0.3, 0.8), 3.5), ((4.65, 4.9, 5.3), (0.8, 0.1), 5.5)],
+)
+def test_no_estimate_borrows_the_errors_of_a_distant_one(
+    edges: tuple[float, ...], sds: tuple[float, ...], threshold: float
+) -> None:
+    """Errors that differ within a region: one pool would make probabilities 0.1 too high where they are small."""
     rng = np.random.default_rng(7)
-    estimates = rng.uniform(3.6, 4.6, 12_000)
-    sd = np.where(estimates < 3.9, 0.1, np.where(estimates < 4.2, 0.3, 0.8))
+    estimates = rng.uniform(edges[0], edges[-1], 12_000)
+    sd = np.take(sds, np.searchsorted(edges[1:-1], estimates, side="right"))
     pairs = Pairs(estimates, np.ones(12_000), estimates + sd * rng.normal(size=12_000))
     calibrates = np.arange(12_000) % 2 == 0
     made, test = ConformalDistribution.fit(pairs.where(calibrates), REGIONS), pairs.where(~calibrates)
-    for lower, upper in ((3.6, 3.9), (3.9, 4.2), (4.2, 4.6)):
+    for lower, upper in pairwise(edges):
         here = test.where((test.estimates >= lower) & (test.estimates < upper))
-        p = [1 - made.predict(float(e), 1.0).p_at_least(3.5) for e in here.estimates]
-        assert np.mean(p) == pytest.approx((here.labels < 3.5).mean(), abs=0.02), lower
+        p = [made.predict(float(e), 1.0).p_at_least(threshold) for e in here.estimates]
+        assert np.mean(p) == pytest.approx((here.labels >= threshold).mean(), abs=0.02), lower
 
 
 def test_small_parts_of_the_many_shot_region_join_its_middle() -> None:
