@@ -4,9 +4,9 @@ Score of a calibration ECG: s = (label - estimate) / spread. For a new ECG the p
 1/(n + 1) between neighbouring values of estimate + spread * s over the sorted scores of its group (Vovk et al. 2020,
 conformal predictive systems; Bostrom et al. 2021, Mondrian by the prediction).
 
-The groups are the predicted regions, all but the median ones divided further: the higher a high estimate, the less of
-it is the stretch of Dist Loss, so that one pool of scores from 5.3 mmol/L on told too little of the highest; and one
-pool of the whole many-shot region lent the errors of 4.5 to 3.7 and promised too much below 3.5.
+The groups are the predicted regions, all but the lower median one divided further: the higher a high estimate, the
+less of it is the stretch of Dist Loss, so that one pool of scores from 5.3 mmol/L on told too little of the highest; and
+one pool of the whole many-shot region lent the errors of 4.5 to 3.7 and promised too much below 3.5.
 
 The distribution is continuous and labels are not: recorded in steps of 0.1, 5.5 stands for 5.45 to 5.55. Probabilities
 are those of the recorded value, so that P(K >= 5.5) cuts at 5.45 (continuity correction); median and interval are
@@ -31,11 +31,11 @@ from ecg_ka.uncertainty.scores import HIGH_MMOL_L, ROUNDING, Pairs, Scores, asce
 MIN_SCORES = 100
 """A group with fewer calibration ECGs is joined to its neighbour towards the middle."""
 
-_DIVIDED_MMOL_L = (2.5, 3.0, 3.9, 4.2, 5.5, 6.0, 6.5)
+_DIVIDED_MMOL_L = (2.5, 3.0, 3.9, 4.2, 4.9, 5.5, 6.0, 6.5)
 """Where the regions are divided. The outer ones at the thresholds that answers give probabilities for, and 2.5, chosen
 on 30,000 simulated ECGs that neither trained nor tested: of eight divisions, among them by quantiles of the estimates
 with 100 to 300 ECGs each, none had a lower continuous ranked probability score among estimates above 5.3 mmol/L. The
-many-shot one in three; docs/uncertainty.md has what that mends."""
+many-shot one in three, the upper median-shot one in two; docs/uncertainty.md has what that mends."""
 
 N_GROUPS = 5 + len(_DIVIDED_MMOL_L)
 
@@ -134,7 +134,7 @@ class Predictive:
 @dataclass(frozen=True, slots=True, eq=False)
 class ConformalDistribution:
     """Sorted scores of the calibration ECGs: ``scores["all"]`` and one array for each group of estimates, named ``"0"``
-    to ``"11"`` from low to high. A group without an array is part of the nearest one towards the middle that has one.
+    to ``"12"`` from low to high. A group without an array is part of the nearest one towards the middle that has one.
     ``reach`` (m,): the levels, sorted, that the interval has to exceed to hold the labels of the calibration ECGs with
     K >= 5.5. ``label_step_mmol_l``: which of :data:`LABEL_STEPS_MMOL_L` the calibration labels were recorded in."""
 
@@ -196,7 +196,7 @@ def label_step(labels_mmol_l: NDArray[np.float64]) -> float:
 
 
 def group(estimates: ArrayLike, regions: Regions) -> NDArray[np.int64]:
-    """0 to 11 from low to high; shaped as the input."""
+    """0 to 12 from low to high; shaped as the input."""
     return np.asarray(np.searchsorted(_edges(regions), estimates, side="right"))
 
 

@@ -281,7 +281,7 @@ def test_where_the_middle_itself_has_too_few_scores_those_of_all_are_used() -> N
     rng = np.random.default_rng(9)
     estimates = np.concatenate([rng.uniform(2.0, 2.4, 200), np.full(40, 4.1), rng.uniform(6.6, 8.0, 200)])
     made = ConformalDistribution.fit(Pairs(estimates, np.ones(440), estimates), REGIONS)
-    assert {name: len(scores) for name, scores in made.scores.items()} == {"all": 440, "0": 200, "11": 200}
+    assert {name: len(scores) for name, scores in made.scores.items()} == {"all": 440, "0": 200, "12": 200}
     assert len(made.predict(4.1, 1.0).values) == 440
 
 
