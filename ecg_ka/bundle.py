@@ -27,6 +27,7 @@ from ecg_ka.estimate import ModelIdentity
 from ecg_ka.policy import Policy
 from ecg_ka.preprocess import SignalSpec
 from ecg_ka.uncertainty import (
+    LABEL_STEPS_MMOL_L,
     Calibration,
     LabelDensity,
     NoveltyModel,
@@ -196,11 +197,18 @@ def _build(manifest: dict[str, Any], files: Mapping[str, bytes], sha256: str) ->
 
 
 def _calibration(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Calibration:
-    points, step = OperatingPoints(**manifest["operating_points"]), float(str(manifest["label_step_mmol_l"]))
+    points, step = OperatingPoints(**manifest["operating_points"]), _label_step(manifest["label_step_mmol_l"])
     try:
         return Calibration.from_arrays(_arrays(files, _CALIBRATION), Regions(**manifest["regions"]), step, points)
     except ValueError as error:
         raise BundleError(f"{_CALIBRATION}: {error}. Export the run again with training.export") from error
+
+
+def _label_step(saved: object) -> float:
+    if isinstance(saved, bool) or not isinstance(saved, int | float) or saved not in LABEL_STEPS_MMOL_L:
+        expected = ", ".join(f"{step:g}" for step in LABEL_STEPS_MMOL_L)
+        raise BundleError(f"{_MANIFEST}: label_step_mmol_l is {str(saved)[:40]!r}; expected one of {expected}")
+    return float(saved)
 
 
 def _width(saved: object) -> float:

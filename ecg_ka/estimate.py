@@ -114,10 +114,12 @@ class Probability:
 class Distribution:
     """The calibrated predictive distribution in steps: ``p[k]`` is the probability that potassium, as a laboratory
     records it, lies from ``lower_mmol_l + k * step_mmol_l`` up to the next step. They add up to 1, and above a
-    threshold to its :class:`Probability`; the first and the last hold the tails too."""
+    threshold to its :class:`Probability`; the first and the last hold the tails too. A laboratory rounds to steps of
+    ``label_step_mmol_l`` (0: not at all), so that what is not yet rounded begins half of one lower."""
 
     lower_mmol_l: float
     step_mmol_l: float
+    label_step_mmol_l: float
     p: tuple[float, ...]
 
 

@@ -310,12 +310,13 @@ def _refuse_withheld(reasons: tuple[str, ...]) -> None:
 
 
 def _region(bundle: Bundle, potassium: float, predictive: Predictive, interval: Interval) -> Region:
+    step = predictive.label_step_mmol_l
     return Region(
         name=bundle.regions.name(potassium),
         training_density=bundle.density.density(potassium),
         n_train_near=bundle.density.n_near(potassium),
-        interval_reaches=bundle.regions.reached(interval.lower, interval.upper),
-        few_shot_share=bundle.regions.few_shot_share(predictive.values, predictive.label_step_mmol_l),
+        interval_reaches=bundle.regions.reached(interval.lower, interval.upper, step),
+        few_shot_share=bundle.regions.few_shot_share(predictive.values, step),
     )
 
 

@@ -25,7 +25,7 @@ def estimate() -> dict[str, Any]:
             {"comparator": ">=", "threshold_mmol_l": 5.5, "p": 0.04},
             {"comparator": "<", "threshold_mmol_l": 3.5, "p": 0.05},
         ],
-        "distribution": {"lower_mmol_l": 3.3, "step_mmol_l": 0.1, "p": _SHARES},
+        "distribution": {"lower_mmol_l": 3.3, "step_mmol_l": 0.1, "label_step_mmol_l": 0.1, "p": _SHARES},
         "category": str(Category.NO_ALARM),
         "bands": [str(Band.FROM_3_5_TO_5_4), str(Band.FROM_5_5)],
         "severe_bands": [],

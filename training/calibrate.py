@@ -185,8 +185,9 @@ def _provenance(bundle: Bundle, cohort: Cohort, n: int, repeats: Cohort) -> Prov
 
 
 def _told(calibration: Calibration) -> str:
-    by_label = calibration.label_conditional
-    lines = [f"{band.words}: {n} calibration ECGs" for band, n in by_label.calibrated().items()]
+    by_label, step = calibration.label_conditional, calibration.distribution.label_step_mmol_l
+    lines = [f"labels are recorded in steps of {step:g} mmol/L" if step else "labels are recorded on no grid"]
+    lines += [f"{band.words}: {n} calibration ECGs" for band, n in by_label.calibrated().items()]
     lines += [
         f"{band.words} is in every answer: {n} calibration ECGs, fewer than {least_calibration()}"
         for band, n in by_label.always_kept().items()

@@ -56,13 +56,14 @@ _LIMITS = """- An estimate is stretched to the spread of the labels by Dist Loss
 
 
 def _identity(bundle: Bundle) -> str:
-    p, s = bundle.provenance, bundle.signal
+    p, s, step = bundle.provenance, bundle.signal, bundle.calibration.distribution.label_step_mmol_l
     rows = {
         "Network": f"pre-activation 1-D ResNet, {bundle.metrics['parameters']:,} parameters",
         "Input": f"{len(s.leads)} leads ({', '.join(s.leads)}) in mV, {s.duration_s:g} s at {s.fs_hz:g} Hz, "
         f"{s.high_pass_hz:g}-{s.low_pass_hz:g} Hz",
         "Trained on": p.trained_on,
         "Calibrated on": p.calibrated_on,
+        "Potassium recorded": f"in steps of {step:g} mmol/L" if step else "in no steps",
         "Bundle SHA-256": f"`{bundle.sha256}`",
         "Label distribution SHA-256": f"`{p.label_distribution_sha256}`",
     }

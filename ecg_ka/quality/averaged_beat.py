@@ -41,7 +41,7 @@ def average_beat(
     index = index[(index[:, 0] >= 0) & (index[:, -1] < signal.shape[1])]
     if len(index) < _FEWEST_BEATS:
         return None
-    beats = _ordered(signal.take(index.T, axis=1).view(np.int32))  # (leads, m, beats)
+    beats = _ordered(signal.take(index.T, axis=1).astype(np.float32, copy=False).view(np.int32))  # (leads, m, beats)
     beats.sort(axis=2)
     median = _ordered(beats[:, :, len(index) // 2]).view(np.float32)
     return AveragedBeat(names=names, signal_mv=median, rate_hz=rate_hz)

@@ -2,7 +2,7 @@
 
 from ecg_ka.uncertainty.alarms import OperatingPoints
 from ecg_ka.uncertainty.calibration import Calibration
-from ecg_ka.uncertainty.conformal import LIMITS_MMOL_L, ConformalDistribution, Predictive
+from ecg_ka.uncertainty.conformal import LABEL_STEPS_MMOL_L, LIMITS_MMOL_L, ConformalDistribution, Predictive
 from ecg_ka.uncertainty.fingerprint import Fingerprint, fingerprint
 from ecg_ka.uncertainty.label_conditional import LabelConditional, band_index
 from ecg_ka.uncertainty.novelty import NoveltyModel
@@ -11,6 +11,7 @@ from ecg_ka.uncertainty.regions import LabelDensity, Regions
 from ecg_ka.uncertainty.scores import Pairs, Scores
 
 __all__ = [
+    "LABEL_STEPS_MMOL_L",
     "LIMITS_MMOL_L",
     "Calibration",
     "ConformalDistribution",

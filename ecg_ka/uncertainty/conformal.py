@@ -4,9 +4,8 @@ Score of a calibration ECG: s = (label - estimate) / spread. For a new ECG the p
 1/(n + 1) between neighbouring values of estimate + spread * s over the sorted scores of its group (Vovk et al. 2020,
 conformal predictive systems; Bostrom et al. 2021, Mondrian by the prediction).
 
-The groups are the predicted regions, all but the lower median one divided further: the higher a high estimate, the
-less of it is the stretch of Dist Loss, so that one pool of scores from 5.3 mmol/L on told too little of the highest; and
-one pool of the whole many-shot region lent the errors of 4.5 to 3.7 and promised too much below 3.5.
+The groups are the predicted regions, the outer two divided further: the higher a high estimate, the less of it is the
+stretch of Dist Loss, so that one pool of scores from 5.3 mmol/L on told too little of the highest.
 
 The distribution is continuous and labels are not: recorded in steps of 0.1, 5.5 stands for 5.45 to 5.55. Probabilities
 are those of the recorded value, so that P(K >= 5.5) cuts at 5.45 (continuity correction); median and interval are
@@ -31,16 +30,17 @@ from ecg_ka.uncertainty.scores import HIGH_MMOL_L, ROUNDING, Pairs, Scores, asce
 MIN_SCORES = 100
 """A group with fewer calibration ECGs is joined to its neighbour towards the middle."""
 
-_DIVIDED_MMOL_L = (2.5, 3.0, 3.9, 4.2, 4.9, 5.5, 6.0, 6.5)
-"""Where the regions are divided. The outer ones at the thresholds that answers give probabilities for, and 2.5, chosen
-on 30,000 simulated ECGs that neither trained nor tested: of eight divisions, among them by quantiles of the estimates
-with 100 to 300 ECGs each, none had a lower continuous ranked probability score among estimates above 5.3 mmol/L. The
-many-shot one in three, the upper median-shot one in two; docs/uncertainty.md has what that mends."""
+_OUTER_MMOL_L = (2.5, 3.0, 5.5, 6.0, 6.5)
+"""Where the outer regions are divided: at the thresholds that answers give probabilities for, and 2.5. Chosen on 30,000
+simulated ECGs that neither trained nor tested: of eight divisions, among them by quantiles of the estimates with 100 to
+300 ECGs each, none had a lower continuous ranked probability score among estimates above 5.3 mmol/L."""
 
-N_GROUPS = 5 + len(_DIVIDED_MMOL_L)
+N_GROUPS = 5 + len(_OUTER_MMOL_L)
 
 LABEL_STEPS_MMOL_L = (0.1, 0.01, 0.0)
 """In which a laboratory may record potassium, the coarsest first; 0 for values on neither grid."""
+
+_ON_GRID = 0.99  # of the labels
 
 LIMITS_MMOL_L = (1.0, 12.0)
 """Intervals end here where the calibration data give no bound."""
@@ -121,7 +121,10 @@ class Predictive:
         above.round(_DIGITS, out=above)
         shares = (above[:-1] - above[1:]).round(_DIGITS)
         return Distribution(
-            lower_mmol_l=round(first * STEP_MMOL_L, 1), step_mmol_l=STEP_MMOL_L, p=tuple(shares.tolist())
+            lower_mmol_l=round(first * STEP_MMOL_L, 1),
+            step_mmol_l=STEP_MMOL_L,
+            label_step_mmol_l=self.label_step_mmol_l,
+            p=tuple(shares.tolist()),
         )
 
     def reach_of(self, label_mmol_l: float) -> float:
@@ -134,7 +137,7 @@ class Predictive:
 @dataclass(frozen=True, slots=True, eq=False)
 class ConformalDistribution:
     """Sorted scores of the calibration ECGs: ``scores["all"]`` and one array for each group of estimates, named ``"0"``
-    to ``"12"`` from low to high. A group without an array is part of the nearest one towards the middle that has one.
+    to ``"9"`` from low to high. A group without an array is part of the nearest one towards the middle that has one.
     ``reach`` (m,): the levels, sorted, that the interval has to exceed to hold the labels of the calibration ECGs with
     K >= 5.5. ``label_step_mmol_l``: which of :data:`LABEL_STEPS_MMOL_L` the calibration labels were recorded in."""
 
@@ -189,14 +192,15 @@ class ConformalDistribution:
 
 
 def label_step(labels_mmol_l: NDArray[np.float64]) -> float:
-    """The coarsest of :data:`LABEL_STEPS_MMOL_L` that all labels (n,) are multiples of."""
+    """The coarsest of :data:`LABEL_STEPS_MMOL_L` that nearly all labels (n,) are multiples of: one with a digit more
+    does not make the others finer."""
     *steps, none = LABEL_STEPS_MMOL_L
     off = ((step, np.abs(labels_mmol_l - np.rint(labels_mmol_l / step) * step)) for step in steps)
-    return next((step for step, by in off if (by <= ROUNDING).all()), none)
+    return next((step for step, by in off if (by <= ROUNDING).mean() >= _ON_GRID), none)
 
 
 def group(estimates: ArrayLike, regions: Regions) -> NDArray[np.int64]:
-    """0 to 12 from low to high; shaped as the input."""
+    """0 to 9 from low to high; shaped as the input."""
     return np.asarray(np.searchsorted(_edges(regions), estimates, side="right"))
 
 
@@ -204,7 +208,7 @@ def group(estimates: ArrayLike, regions: Regions) -> NDArray[np.int64]:
 def _edges(regions: Regions) -> tuple[float, ...]:
     """A value belongs to a group from its lower edge on; a region ends above 4.6 and 5.3, not at them."""
     upper = regions.many_high + ROUNDING, regions.few_high + ROUNDING
-    return tuple(sorted([regions.few_low - ROUNDING, regions.many_low - ROUNDING, *upper, *_DIVIDED_MMOL_L]))
+    return tuple(sorted([regions.few_low - ROUNDING, regions.many_low - ROUNDING, *upper, *_OUTER_MMOL_L]))
 
 
 @lru_cache(maxsize=4)

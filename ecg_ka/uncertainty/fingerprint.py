@@ -41,7 +41,7 @@ class Fingerprint:
 
 def fingerprint(signal_mv: Singles, fs_hz: float) -> Fingerprint:
     """Of an input (leads, T) whose missing leads, and end if it is short, are zero."""
-    signal = signal_mv[:, : _length(signal_mv)]
+    signal = signal_mv[:, : _length(signal_mv, fs_hz)]
     slopes = _slopes(signal)
     sizes = slopes.copy()  # BLAS takes twice as long for a matrix times itself
     products = (slopes @ sizes.T).astype(np.float64) / max(1, slopes.shape[1])
@@ -72,12 +72,12 @@ def _known(live: bytes, n_timing: int) -> NDArray[np.bool_]:
     return known
 
 
-def _length(signal_mv: Singles) -> int:
-    """Samples (leads, T) up to the last that is not zero, at least 2."""
+def _length(signal_mv: Singles, fs_hz: float) -> int:
+    """Samples (leads, T) up to the last that is not zero, at least those of a second, which the bands need."""
     if signal_mv[:, -1].any():
         return int(signal_mv.shape[1])
     there = np.flatnonzero(np.abs(signal_mv).max(axis=0))
-    return int(there[-1]) + 1 if there.size else 2
+    return max(round(fs_hz), int(there[-1]) + 1 if there.size else 0)
 
 
 def _slopes(signal: Singles) -> Singles:

@@ -56,15 +56,18 @@ class Regions:
         """``many``, ``median`` or ``few``."""
         return _NAMES[self._group_of(potassium_mmol_l)]
 
-    def reached(self, lower_mmol_l: float, upper_mmol_l: float) -> tuple[str, ...]:
-        """The names of the regions between two values, from ``many`` to ``few``."""
-        reached = _NAMES[self._group_of(lower_mmol_l) : self._group_of(upper_mmol_l) + 1]
+    def reached(self, lower_mmol_l: float, upper_mmol_l: float, label_step_mmol_l: float) -> tuple[str, ...]:
+        """The names of the regions between two values, once they are recorded in such steps, from ``many`` to
+        ``few``."""
+        half = label_step_mmol_l / 2
+        reached = _NAMES[self._group_of(lower_mmol_l, half) : self._group_of(upper_mmol_l, half) + 1]
         return tuple(name for name in ("many", "median", "few") if name in reached)
 
-    def _group_of(self, k: float) -> int:
-        """:meth:`group` of one value, at a tenth of its cost."""
-        at_least = k >= self.few_low - ROUNDING, k >= self.many_low - ROUNDING
-        return sum((*at_least, k > self.many_high + ROUNDING, k > self.few_high + ROUNDING))
+    def _group_of(self, k: float, half_step: float = 0.0) -> int:
+        """:meth:`group` of one value, at a tenth of its cost; ``half_step`` is rounded to the edges."""
+        margin = half_step + ROUNDING
+        at_least = k >= self.few_low - margin, k >= self.many_low - margin
+        return sum((*at_least, k > self.many_high + margin, k > self.few_high + margin))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

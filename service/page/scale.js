@@ -72,12 +72,14 @@ function training({ first_bin: first, counts }, x, y) {
   return [svg("path", { class: "training", d: counts.map(bar).join("") })];
 }
 
-function distribution({ lower_mmol_l: lower, step_mmol_l: step, p }, x, y) {
+// Of recorded values; what is not yet rounded, as median and intervals are, begins half a step of the laboratory lower.
+function distribution({ lower_mmol_l: lower, step_mmol_l: step, label_step_mmol_l: rounding, p }, x, y) {
+  const start = (at) => x.at(at - rounding / 2);
   const inner = (name, from, to) => {
     const kept = p.map((share, k) => [Math.round((lower + k * step) * 10) / 10, share]).filter(([at]) => at >= from && at < to);
     if (kept.length === 0) return [];
-    const steps = kept.map(([at, share]) => `L${x.at(at)} ${y.of(share)}L${x.at(at + step)} ${y.of(share)}`).join("");
-    return [svg("path", { class: `part ${name}`, d: `M${x.at(kept[0][0])} ${BASE}${steps}L${x.at(kept.at(-1)[0] + step)} ${BASE}Z` })];
+    const steps = kept.map(([at, share]) => `L${start(at)} ${y.of(share)}L${start(at + step)} ${y.of(share)}`).join("");
+    return [svg("path", { class: `part ${name}`, d: `M${start(kept[0][0])} ${BASE}${steps}L${start(kept.at(-1)[0] + step)} ${BASE}Z` })];
   };
   return [...inner("low", -Infinity, LOW), ...inner("middle", LOW, HIGH), ...inner("high", HIGH, Infinity)];
 }

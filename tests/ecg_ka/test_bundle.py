@@ -165,7 +165,7 @@ Arrays = dict[str, NDArray[np.float32]]
         (lambda a: {k: v for k, v in a.items() if k != "band_below_3_5"}, r"missing \['band_below_3_5'\]"),
         (lambda a: {k: v for k, v in a.items() if k != "severe_6_5_and_above"}, r"missing \['severe_6_5_and_above'\]"),
         (lambda a: {**a, "patients": a["true_4"]}, r"unknown \['patients'\]"),
-        (lambda a: {**a, "predicted_13": a["predicted_4"]}, r"unknown \['predicted_13'\]"),
+        (lambda a: {**a, "predicted_10": a["predicted_4"]}, r"unknown \['predicted_10'\]"),
         (lambda a: {**a, "true_4": a["true_4"][::-1].copy()}, "not finite and ascending"),
         (lambda a: {**a, "true_4": a["true_4"].astype(np.float64)}, "not finite and ascending float32"),
         (lambda a: {**a, "true_2": -a["true_2"][::-1].copy()}, "'2' begin at .* not below 0"),

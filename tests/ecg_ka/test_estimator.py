@@ -94,6 +94,9 @@ def test_every_answer_is_consistent_in_itself(estimator: Estimator) -> None:
         assert p["<", 3.5] + p[">=", 5.5] <= 1
         assert e.distribution is not None
         assert sum(e.distribution.p) == pytest.approx(1)
+        starts = e.distribution.lower_mmol_l + e.distribution.step_mmol_l * np.arange(len(e.distribution.p))
+        few = (starts < 3.2 - 1e-6) | (starts > 5.3 + 1e-6)
+        assert e.region.few_shot_share == pytest.approx(np.array(e.distribution.p)[few].sum(), abs=2e-3)
         assert (Flag.FEW_SHOT_REGION in e.flags) == (e.region.name == "few")
         assert (Flag.INTERVAL_REACHES_FEW_SHOT in e.flags) == (e.region.few_shot_share >= 0.1)
         assert e.interval_label_conditional is not None

@@ -29,6 +29,22 @@ def records() -> tuple[EcgRecord, ...]:
     return simulated(N, 71).records
 
 
+def test_the_fingerprint_begins_with_the_slopes_of_the_leads_over_two_samples() -> None:
+    signal = np.random.default_rng(2).normal(0, 0.3, (8, 2500)).astype(np.float32)
+    slopes = signal[:, 2:].astype(np.float64) - signal[:, :-2]
+    size = np.sqrt(np.square(slopes).mean(axis=1)) + 0.001
+    correlations = (slopes @ slopes.T / slopes.shape[1] / np.outer(size, size))[np.triu_indices(8, 1)]
+    expected = np.concatenate([np.log(size), np.arctanh(0.999 * correlations)])
+    np.testing.assert_allclose(fingerprint(signal, 250.0).values[: len(expected)], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("last", [0, 2, 30, 260])
+def test_an_input_that_ends_at_once_has_a_fingerprint(last: int) -> None:
+    signal = np.zeros((8, 2500), dtype=np.float32)
+    signal[:, last] = 0.001
+    assert np.isfinite(fingerprint(signal, 250.0).values).all()
+
+
 def flagged(estimator: Estimator, records: tuple[EcgRecord, ...], change: Alteration | None = None) -> float:
     rng = np.random.default_rng(5)
     changed = records if change is None else [change(record, rng) for record in records]

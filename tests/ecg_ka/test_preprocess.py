@@ -46,6 +46,16 @@ def test_it_is_the_zero_phase_band_pass_of_scipy() -> None:
     assert np.sqrt(np.mean((got - expected)[:, inner] ** 2)) < 0.002
 
 
+def test_of_a_dead_lead_nothing_is_left() -> None:
+    """Too little for an electrode that is connected, and more than a step of the input."""
+    signal = beats(500.0)
+    signal[4] = 0.002 * np.sin(2 * np.pi * 5 * np.arange(5000) / 500)
+    found = to_model_input(EcgRecord.from_leads(signal, INDEPENDENT_LEADS, fs_hz=500.0, source=SOURCE), SPEC)
+    assert found.lead_mask.tolist() == [lead != 4 for lead in range(8)]
+    assert not found.signal_mv[4].any()
+    assert found.signal_mv[[0, 1, 2, 3, 5, 6, 7]].any(axis=1).all()
+
+
 @pytest.mark.parametrize("fs_hz", [100.0, 128.0, 250.0, 257.0, 360.0, 500.0, 977.0, 1000.0, 2000.0])
 def test_every_sampling_rate_gives_the_same_input(fs_hz: float) -> None:
     got = to_model_input(record(fs_hz), SPEC).signal_mv

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -31,11 +31,14 @@ def test_region_edges(k: float, name: str, number: type[float]) -> None:
     assert REGIONS.name(number(k)) == name == ("few", "median", "many", "median", "few")[int(REGIONS.group(k))]
 
 
-@given(st.floats(2, 9), st.floats(2, 9))
-def test_the_regions_reached_are_those_of_the_values_between(one: float, other: float) -> None:
+@given(st.floats(2, 9), st.floats(2, 9), STEPS)
+def test_the_regions_reached_are_those_of_the_values_between(one: float, other: float, step: float) -> None:
     lower, upper = sorted((one, other))
-    there = {REGIONS.name(k) for k in np.append(np.arange(lower, upper, 0.01), upper)}
-    reached = REGIONS.reached(np.float64(lower), upper)
+    between = np.append(np.arange(lower, upper, 0.01), upper)
+    on_an_edge = [k for k in (lower, upper) if step and abs(k / step % 1 - 0.5) < 1e-6]  # of rounding: to either side
+    assume(not on_an_edge)
+    there = {REGIONS.name(k) for k in (np.rint(between / step) * step if step else between)}
+    reached = REGIONS.reached(np.float64(lower), upper, step)
     assert reached == tuple(name for name in ("many", "median", "few") if name in there)
 
 
@@ -152,9 +155,12 @@ def test_probabilities_are_consistent_with_the_interval(values: list[float], lev
         ([4.0, 5.55], 0.01),
         ([4.0, 5.5, 6.125], 0.0),
         ([4.0, 5.5, 6.100_01], 0.0),
+        ([*99 * [4.1], 4.13], 0.1),
+        ([*98 * [4.1], 4.13, 4.17], 0.01),
+        ([*98 * [4.13], 4.1, 4.125], 0.01),
     ],
 )
-def test_the_step_is_the_coarsest_that_all_labels_are_on(labels: list[float], step: float) -> None:
+def test_the_step_is_the_coarsest_that_nearly_all_labels_are_on(labels: list[float], step: float) -> None:
     assert label_step(np.array(labels)) == step
 
 
@@ -208,34 +214,6 @@ def test_labels_on_no_grid_are_not_corrected(threshold: float) -> None:
     assert misses(made, test, threshold) < 2
 
 
-@pytest.mark.parametrize(
-    ("edges", "sds", "threshold"),
-    [((3.6, 3.9, 4.2, 4.6), (0.1, 0.3, 0.8), 3.5), ((4.65, 4.9, 5.3), (0.8, 0.1), 5.5)],
-)
-def test_no_estimate_borrows_the_errors_of_a_distant_one(
-    edges: tuple[float, ...], sds: tuple[float, ...], threshold: float
-) -> None:
-    """Errors that differ within a region: one pool would make probabilities 0.1 too high where they are small."""
-    rng = np.random.default_rng(7)
-    estimates = rng.uniform(edges[0], edges[-1], 12_000)
-    sd = np.take(sds, np.searchsorted(edges[1:-1], estimates, side="right"))
-    pairs = Pairs(estimates, np.ones(12_000), estimates + sd * rng.normal(size=12_000))
-    calibrates = np.arange(12_000) % 2 == 0
-    made, test = ConformalDistribution.fit(pairs.where(calibrates), REGIONS), pairs.where(~calibrates)
-    for lower, upper in pairwise(edges):
-        here = test.where((test.estimates >= lower) & (test.estimates < upper))
-        p = [made.predict(float(e), 1.0).p_at_least(threshold) for e in here.estimates]
-        assert np.mean(p) == pytest.approx((here.labels >= threshold).mean(), abs=0.02), lower
-
-
-def test_small_parts_of_the_many_shot_region_join_its_middle() -> None:
-    rng = np.random.default_rng(5)
-    parts = [rng.uniform(*ends, n) for ends, n in (((3.6, 3.9), 90), ((3.9, 4.2), 30), ((4.2, 4.6), 99))]
-    estimates = np.concatenate(parts)
-    made = ConformalDistribution.fit(Pairs(estimates, np.ones(219), estimates), REGIONS)
-    assert {name: len(scores) for name, scores in made.scores.items()} == {"all": 219, "5": 219}
-
-
 def test_each_predicted_region_has_its_own_scores() -> None:
     """Estimates that are stretched too far high up: the distribution pulls the median back there, not in the middle."""
     rng = np.random.default_rng(4)
@@ -281,7 +259,7 @@ def test_where_the_middle_itself_has_too_few_scores_those_of_all_are_used() -> N
     rng = np.random.default_rng(9)
     estimates = np.concatenate([rng.uniform(2.0, 2.4, 200), np.full(40, 4.1), rng.uniform(6.6, 8.0, 200)])
     made = ConformalDistribution.fit(Pairs(estimates, np.ones(440), estimates), REGIONS)
-    assert {name: len(scores) for name, scores in made.scores.items()} == {"all": 440, "0": 200, "12": 200}
+    assert {name: len(scores) for name, scores in made.scores.items()} == {"all": 440, "0": 200, "9": 200}
     assert len(made.predict(4.1, 1.0).values) == 440
 
 

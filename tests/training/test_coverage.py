@@ -34,14 +34,18 @@ def test_in_every_region_and_band_the_mean_of_the_draws_is_what_is_promised() ->
     assert 0.005 < np.mean(outside) < 0.0115
 
 
-@pytest.mark.parametrize("threshold", [5.5, 6.0])
-def test_the_mean_probability_agrees_with_the_observed_share(threshold: float) -> None:
-    """Estimates that are at least the threshold, on ECGs like those that calibrated."""
+@pytest.mark.parametrize(("estimate_from", "threshold"), [(5.5, 5.5), (6.0, 6.0), (-math.inf, 5.5)])
+def test_the_mean_probability_agrees_with_the_observed_share(estimate_from: float, threshold: float) -> None:
+    """On ECGs like those that calibrated: of those with a high estimate, and of all."""
     calibration = Calibration.fit(Pairs(*drawn(20_000, 1)), Regions())
-    n, p, share, (low, high) = agreement(calibration, Pairs(*drawn(20_000, 2)), threshold, ">=", threshold)
-    assert n > 100
+    test = Pairs(*drawn(20_000, 2))
+    n, p, share, (low, high) = agreement(calibration, test, estimate_from, ">=", threshold)
+    assert n == (test.estimates >= estimate_from).sum() > 100
     assert low <= p <= high
     assert low < share < high
+    _, below, share_below, _ = agreement(calibration, test, estimate_from, "<", threshold)
+    assert below + p == pytest.approx(1)
+    assert share_below + share == pytest.approx(1)
 
 
 def test_the_other_cart_distorts_and_the_usual_one_does_not() -> None:
