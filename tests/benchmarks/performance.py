@@ -42,8 +42,9 @@ COMPILED = {name: value for name, value in os.environ.items() if name != "PYTHON
 ELSEWHERE = "11.9, 50.0, 10.3, 43.2, 33.3, 39.7, 1.11, 0.68 and 0.68"
 """The goals' figures on an AMD EPYC of two cores, from the same command at commit 8eb6aad."""
 
-VARIES = """A virtual machine is as fast as its neighbours let it be: on the Xeon above four runs of one evening gave
-for the first two rows 10.8, 11.5, 9.2, 10.4 and 52.5, 53.8, 46.3, 51.8, for the cold start 0.69, 0.77, 0.86 and 1.11."""
+VARIES = """A virtual machine is as fast as its neighbours let it be: on the Xeon above four runs of one evening
+gave for the first two rows 10.8, 11.5, 9.2, 10.4 and 52.5, 53.8, 46.3, 51.8, for the cold start 0.69, 0.77, 0.86 and
+1.11."""
 """What to make of one run."""
 
 ROUNDS = 15
