@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 from ecg_ka.errors import FlatSignal, MissingLeads, TooShort
 from ecg_ka.flags import Flag
@@ -101,18 +100,22 @@ def to_model_input(record: EcgRecord, spec: SignalSpec) -> ModelInput:
 
 def filter_and_resample(signal_mv: NDArray[np.float32], fs_hz: float, spec: SignalSpec) -> NDArray[np.float32]:
     """Band-pass and resample (leads, n) at ``fs_hz`` to (leads, m) at ``spec.fs_hz``: one forward real FFT, one mask,
-    one shorter inverse; the result is rounded to :data:`LSB_MV`."""
+    one shorter inverse; the result is rounded to :data:`LSB_MV`.
+
+    numpy's FFT takes as long as scipy's as long as it scales: with a scale of 1 it goes through long double. Its import
+    saves a third of a second of every command.
+    """
     n_in = signal_mv.shape[1]
     edge = min(round(_EDGE_S * fs_hz), n_in - 1)
     padded = _mirrored(signal_mv, edge)
     n_out = round(n_in / fs_hz * spec.fs_hz)
     m = round(padded.shape[1] / fs_hz * spec.fs_hz)
-    spectrum = fft.rfft(padded, axis=1)
+    spectrum = np.fft.rfft(padded, axis=1, norm="forward")
     n_bins = min(spectrum.shape[1], m // 2 + 1)
     parts = spectrum.view(np.float32)[:, : 2 * n_bins]  # real and imaginary by turns: numpy would make the mask complex
-    parts *= _band_pass(n_bins, padded.shape[1] / fs_hz, m / padded.shape[1], spec)
+    parts *= _band_pass(n_bins, padded.shape[1] / fs_hz, m, spec)
     first = round(edge / fs_hz * spec.fs_hz)
-    resampled = fft.irfft(spectrum[:, :n_bins], n=m, axis=1)[:, first : first + n_out]
+    resampled = np.fft.irfft(spectrum[:, :n_bins], n=m, axis=1)[:, first : first + n_out]
     steps = np.asarray(resampled * np.float32(1 / LSB_MV), dtype=np.float32)
     np.clip(steps, -32767, 32767, out=steps)
     np.rint(steps, out=steps)
@@ -132,7 +135,7 @@ def _mirrored(signal_mv: NDArray[np.float32], edge: int) -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=64)
-def _band_pass(n_bins: int, duration_s: float, gain: float, spec: SignalSpec) -> NDArray[np.float32]:
+def _band_pass(n_bins: int, duration_s: float, gain: int, spec: SignalSpec) -> NDArray[np.float32]:
     """Gain of every bin (2 n_bins,), each twice: for the real and for the imaginary part."""
     f_hz = np.arange(n_bins) / duration_s
     high_pass = 1 - 1 / (1 + (f_hz / spec.high_pass_hz) ** 4)

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter1d
 
 from ecg_ka.errors import MissingDependency, UnusableRecord
 from ecg_ka.explanation import Wave
@@ -93,6 +92,8 @@ def _usual_t(record: EcgRecord, spans: Spans, baseline: NDArray[np.float64]) -> 
 def t_peak(over_mv: NDArray[np.float64], spans: Spans, rr_s: float, fs_hz: float) -> int:
     """Samples from the onset of T to its peak: where all leads (leads, n) together stand farthest from the baseline,
     over the beats that are whole. A U wave comes later than is searched."""
+    from scipy.ndimage import uniform_filter1d
+
     longest = round(_LATEST_T_PEAK_S * np.cbrt(rr_s) * fs_hz)
     onsets, stops = spans[Wave.T].T
     reach = max(1, min(longest, round(float(np.median(stops - onsets)))))

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter1d
 
 _COARSE_RATE_HZ = 125.0  # enough for the 5-25 Hz band in which a QRS complex stands out
 _SHORT_S, _LONG_S = 0.024, 0.120  # moving averages whose difference passes about 5-25 Hz
@@ -78,6 +77,17 @@ def moving_means(signal: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     n = signal.shape[1]
     size = min(size, 2 * n + 1)
     return _rows(_sums(_in_line(signal, size // 2), size), (len(signal), n), n + size - 1) / np.float32(size)
+
+
+def moving_maxima(values: NDArray[Any], size: int) -> NDArray[Any]:
+    """The largest (n,) of the ``size`` values, an odd number, around each; at the ends of those that there are."""
+    n, reached = len(values), 1
+    highest = values.take(np.arange(-(size // 2), n + size // 2), mode="clip")
+    while 2 * reached <= size:
+        highest = np.maximum(highest[:-reached], highest[reached:])
+        reached *= 2
+    both: NDArray[Any] = np.maximum(highest[:n], highest[size - reached :])
+    return both
 
 
 def _band_slopes(signal: NDArray[np.float32], short: int, long: int) -> NDArray[np.float32]:
@@ -154,7 +164,7 @@ def _select(energy: NDArray[np.float32], coarse: Coarse) -> NDArray[np.int64]:
     """Positions of the beats in an activity curve (m,)."""
     rate_hz = coarse.rate_hz
     reach = odd_samples(2 * _REFRACTORY_S, rate_hz)
-    highest = maximum_filter1d(energy, reach, mode="nearest")
+    highest = moving_maxima(energy, reach)
     candidates = np.flatnonzero((energy == highest) & (energy > 0))
     if candidates.size > 1:  # a plateau of equal samples is one candidate
         candidates = candidates[np.append(True, candidates[1:] - candidates[:-1] > reach // 2)]
@@ -179,7 +189,7 @@ def _without_t_waves(beats: NDArray[np.int64], coarse: Coarse) -> NDArray[np.int
         return beats
     bend = np.zeros(coarse.signal.shape[1])
     bend[1:-1] = np.abs(np.diff(coarse.signal, n=2, axis=1)).sum(axis=0)
-    bend = maximum_filter1d(bend, odd_samples(_QRS_S, coarse.rate_hz))[beats]
+    bend = moving_maxima(bend, odd_samples(_QRS_S, coarse.rate_hz))[beats]
     kept: list[int] = []
     for i in range(beats.size):
         if not kept or beats[i] - beats[kept[-1]] >= within or bend[i] >= _T_CURVATURE * bend[kept[-1]]:

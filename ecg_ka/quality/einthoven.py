@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter1d
 
+from ecg_ka.quality.beats import moving_means, odd_samples
 from ecg_ka.record import DERIVED_FROM_I_II, EcgRecord
 
 _SMOOTH_S = 0.02  # noise and the sharpness of QRS, which low-pass filters change, go; the waves stay
@@ -51,5 +51,4 @@ def _rms(values: NDArray[np.float32], fs_hz: float) -> NDArray[np.float32]:
 
 
 def _average(values: NDArray[np.float32], duration_s: float, fs_hz: float) -> NDArray[np.float32]:
-    average: NDArray[np.float32] = uniform_filter1d(values, max(1, round(duration_s * fs_hz)), axis=1)
-    return average
+    return moving_means(values, odd_samples(duration_s, fs_hz))

@@ -12,7 +12,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 _BAND_EDGES_HZ = (0.5, 1, 1.5, 2, 3, 4, 5.5, 7.5, 10, 13, 17, 22, 28, 34, 40)
 _LAGS_S = tuple(0.008 * k for k in range(1, 13))
@@ -89,18 +88,26 @@ def _slopes(signal: Singles) -> Singles:
 
 def _timing(signal: Singles, fs_hz: float) -> tuple[Singles, Singles]:
     """Autocorrelation of the slopes and bands of power, of all leads together, from one spectrum."""
-    n = fft.next_fast_len(signal.shape[1] + round(_LAGS_S[-1] * fs_hz) + 1, real=True)
-    spectrum = fft.rfft(signal, n, axis=1)
-    parts = spectrum.view(np.float32)  # (leads, n + 2), real and imaginary in turn
+    n = _fast_length(signal.shape[1] + round(_LAGS_S[-1] * fs_hz) + 1)
+    parts = np.fft.rfft(signal, n, axis=1, norm="forward").view(np.float32)  # (leads, n + 2), real, imaginary in turn
     squares = np.einsum("lf,lf->f", parts, parts)
-    power = squares[0::2] + squares[1::2]
+    power, nothing = squares[0::2] + squares[1::2], 1e-12 / n**2
     cosines, starts = _tables(n, fs_hz)
     autocorrelation = cosines @ power
     bands = np.add.reduceat(power[: starts[-1]], starts[:-1])
     return (
-        autocorrelation[1:] / max(float(autocorrelation[0]), 1e-12),
-        np.log(bands / max(float(bands.sum()), 1e-12) + 1e-6),
+        autocorrelation[1:] / max(float(autocorrelation[0]), nothing),
+        np.log(bands / max(float(bands.sum()), nothing) + 1e-6),
     )
+
+
+@lru_cache(maxsize=64)
+def _fast_length(least: int) -> int:
+    """The smallest number from ``least`` on without a prime factor above 5."""
+    n = least
+    while pow(30, n.bit_length(), n):
+        n += 1
+    return n
 
 
 def _activity(sizes: Singles, fs_hz: float) -> tuple[Numbers, Numbers]:

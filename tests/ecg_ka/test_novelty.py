@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.fft import next_fast_len
 
 from ecg_ka import Estimator, Flag, UnusableRecord, explain
 from ecg_ka.policy import Policy
@@ -36,6 +38,22 @@ def test_the_fingerprint_begins_with_the_slopes_of_the_leads_over_two_samples() 
     correlations = (slopes @ slopes.T / slopes.shape[1] / np.outer(size, size))[np.triu_indices(8, 1)]
     expected = np.concatenate([np.log(size), np.arctanh(0.999 * correlations)])
     np.testing.assert_allclose(fingerprint(signal, 250.0).values[: len(expected)], expected, atol=1e-5)
+
+
+def test_then_come_autocorrelation_and_bands_of_one_spectrum() -> None:
+    """In double precision by scipy; the autocorrelation also sample by sample."""
+    signal = np.random.default_rng(2).normal(0, 0.3, (8, 2400)).astype(np.float32)
+    n = next_fast_len(2400 + 24 + 1, real=True)
+    power = np.square(np.abs(np.fft.rfft(signal.astype(np.float64), n, axis=1))).sum(axis=0)
+    edges = (0.5, 1, 1.5, 2, 3, 4, 5.5, 7.5, 10, 13, 17, 22, 28, 34, 40)
+    f_hz = np.arange(power.size) * 250 / n
+    bands = np.array([power[(f_hz >= low) & (f_hz < high)].sum() for low, high in pairwise(edges)])
+    slopes = np.pad(signal.astype(np.float64), ((0, 0), (1, 1)))
+    slopes = slopes[:, 2:] - slopes[:, :-2]
+    products = [(slopes[:, 2 * k :] * slopes[:, : 2400 - 2 * k]).sum() for k in range(13)]
+    found = fingerprint(signal, 250.0).values[8 + 28 : 8 + 28 + 12 + 14]
+    np.testing.assert_allclose(found[:12], np.array(products[1:]) / products[0], atol=2e-3)
+    np.testing.assert_allclose(found[12:], np.log(bands / bands.sum() + 1e-6), atol=1e-5)
 
 
 @pytest.mark.parametrize("last", [0, 2, 30, 260])

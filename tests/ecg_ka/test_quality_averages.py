@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.ndimage import uniform_filter1d
+from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
-from ecg_ka.quality.beats import coarsen, moving_means
+from ecg_ka.quality.beats import coarsen, moving_maxima, moving_means
 from ecg_ka.quality.indices import block_extremes
 
 RNG = np.random.default_rng(5)
@@ -17,6 +17,13 @@ RNG = np.random.default_rng(5)
 def test_means_around_each_sample_are_those_of_scipy(n: int, size: int) -> None:
     signal = RNG.normal(0, 1, (12, n)).astype(np.float32)
     np.testing.assert_allclose(moving_means(signal, size), uniform_filter1d(signal, size, axis=1), atol=2e-6)
+
+
+@pytest.mark.parametrize("size", [1, 3, 13, 31, 61, 63])
+@pytest.mark.parametrize("n", [1, 2, 61, 400])
+def test_maxima_around_each_value_are_those_of_scipy(n: int, size: int) -> None:
+    values = RNG.normal(0, 1, n)
+    assert np.array_equal(moving_maxima(values, size), maximum_filter1d(values, size, mode="nearest"))
 
 
 def test_a_window_longer_than_the_signal_is_cut_and_a_constant_stays_what_it_is() -> None:
