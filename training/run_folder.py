@@ -25,6 +25,7 @@ import numpy as np
 import torch
 
 from training.checkpoint import FILE as CHECKPOINT
+from training.devices import in_bfloat16
 from training.files import write_atomically
 
 # Options that decide nothing about the weights. Cohort and parent are compared by what they are, not where they lie.
@@ -90,6 +91,7 @@ def environment(device: torch.device, n_ranks: int) -> dict[str, Any]:
         "numpy": np.__version__,
         "platform": platform.platform(),
         "device": f"{device.type}: {name}",
+        "in_bfloat16": in_bfloat16(device),
         "processes": n_ranks,
         "torch_threads": torch.get_num_threads(),
         "commit": _commit(),

@@ -35,6 +35,7 @@ from training.board import Board
 from training.checkpoint import Checkpoint
 from training.cohort import Cohort, Split
 from training.config import execute, to_json
+from training.devices import device_named
 from training.interruption import EXIT_CODE, Interrupted, Interruption
 from training.metrics import regression_metrics
 from training.objective import ObjectiveConfig, make_objective
@@ -48,7 +49,6 @@ from training.trainer import (
     Schedule,
     Trainer,
     WholeTrainer,
-    device_named,
     embed,
     estimates_from,
     stored_features,

@@ -23,6 +23,7 @@ from training import ranks
 from training.augment import Augmentation
 from training.checkpoint import Checkpoint, load_optimiser, named, optimiser_state
 from training.cohort import Cohort, Split
+from training.devices import in_bfloat16
 from training.draws import ByPosition, Draws, InOrder, Order
 from training.loader import Loader
 from training.objective import CONTRAST_WEIGHT, Objective
@@ -40,7 +41,7 @@ class Schedule:
     learning_rate: float = field(default=2e-3, metadata={"help": "peak of the one-cycle schedule of AdamW"})
     weight_decay: float = field(default=1e-2, metadata={"help": "of AdamW"})
     seed: int = field(default=1, metadata={"help": "of weights, order and augmentation"})
-    bf16: bool = field(default=True, metadata={"help": "bfloat16 autocast in the convolutions"})
+    bf16: bool = field(default=True, metadata={"help": "bfloat16 autocast in the convolutions, where the device can"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -299,8 +300,9 @@ class WholeTrainer(Trainer):
                 return ByPosition.at(places, seed=self.schedule.seed, epoch=self.epoch, device=self.device)
 
     def features(self, batch: Tensor) -> Tensor:
-        """Of signals, in bfloat16 where the schedule says so."""
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.schedule.bf16):
+        """Of signals, in bfloat16 where the schedule says so and the device is made for it."""
+        halved = self.schedule.bf16 and in_bfloat16(self.device)
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=halved):
             embedding = self._embed(batch)
         return gather_ranks(embedding.float())
 
@@ -351,11 +353,6 @@ def _average(network: PotassiumNet, decay: float) -> AveragedModel | None:
         return None
     average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
     return AveragedModel(network, multi_avg_fn=average, use_buffers=True)
-
-
-def device_named(name: str) -> torch.device:
-    """A device by torch's name, or ``auto``: the GPU if there is one."""
-    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
 
 
 def training_labels(cohort: Cohort) -> Tensor:

@@ -30,6 +30,7 @@ from ecg_ka.uncertainty import Regions
 from tests.benchmarks.performance import processor
 from tests.benchmarks.shapes import SHAPES, Shape
 from training.cohort import Cohort, Split
+from training.devices import in_bfloat16
 from training.files import write_atomically
 from training.markdown import table
 from training.metrics import Floats, alarm_metrics, regression_metrics
@@ -62,9 +63,9 @@ class Budget:
 
 
 def outputs(shape: Shape, network: nn.Module, signal_mv: Tensor) -> Tensor:
-    """(B, 8, 2500) -> potassium (B,); bfloat16 in the convolutions, as our training has it."""
+    """(B, 8, 2500) -> potassium (B,); in the precision that our training has."""
     formed = shape.form(signal_mv)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=in_bfloat16(signal_mv.device)):
         out: Tensor = network(formed)
     return out.float()
 
@@ -180,12 +181,12 @@ Simulated ECGs: these figures compare networks, and say nothing about patients.
 
 Each network had the minutes that its table says of one core ({first["processor"]}, torch
 {first["torch"]}), the same {first["n_train"]} training ECGs, L1, AdamW, batches of {first["budget"]["batch_size"]},
-a highest learning rate of {first["budget"]["learning_rate"]:g} tuned for none of them, no augmentation, bfloat16 in the
-convolutions; one run each. "Passes" is how often each saw them: the smaller network sees more in the same time. That is
-what is compared, and it does not tell which would be best after a week on a GPU. Other work ran on the machine,
-so that equal times are not quite equal: see the passes of ours in both tables. Tested on
-{int(first["metrics"]["n"])} ECGs of other patients, {events[">=5.5"]} with a potassium of 5.5 mmol/L or more and
-{events["<3.5"]} below 3.5; the best constant has an MAE of {first["metrics"]["mae_of_the_median"]:.3f} mmol/L.
+a highest learning rate of {first["budget"]["learning_rate"]:g} tuned for none of them, no augmentation, convolutions in
+bfloat16, or float32 where the processor lacks it; one run each. "Passes" is how often each saw them: the smaller
+network sees more in the same time. That is what is compared, and it does not tell which would be best after a week on a
+GPU. Other work ran on the machine, so that equal times are not quite equal: see the passes of ours in both tables.
+Tested on {int(first["metrics"]["n"])} ECGs of other patients, {events[">=5.5"]} with a potassium of 5.5 mmol/L or more
+and {events["<3.5"]} below 3.5; the best constant has an MAE of {first["metrics"]["mae_of_the_median"]:.3f} mmol/L.
 The 95 % interval of ours for K >= 5.5 is {high["lower"]:.3f} to {high["upper"]:.3f}; within it a
 difference may be chance.
 "ms an ECG" is the network alone in torch, float32, one thread, the least of 100 in turn with the others.

@@ -14,6 +14,7 @@ from ecg_ka.losses import BatchBalancedMSE
 from ecg_ka.network import NetworkConfig, PotassiumNet
 from training.augment import Augmentation
 from training.cohort import Cohort, Split
+from training.devices import in_bfloat16
 from training.objective import Addition, Loss, ObjectiveConfig, Weights, make_objective
 from training.trainer import HeadTrainer, Schedule, Trainer, WholeTrainer
 
@@ -32,10 +33,10 @@ def network() -> PotassiumNet:
     return PotassiumNet(NetworkConfig(channels=(8, 8, 8, 16), head_width=16))
 
 
-def whole(config: ObjectiveConfig, *, spread: bool = True) -> WholeTrainer:
+def whole(config: ObjectiveConfig, *, spread: bool = True, schedule: Schedule = SCHEDULE) -> WholeTrainer:
     net = network()
     objective = make_objective(config, LABELS, net.n_features, spread=spread)
-    return WholeTrainer(SCHEDULE, net, objective, COHORT, Augmentation(chest_rows=(2, 3)))
+    return WholeTrainer(schedule, net, objective, COHORT, Augmentation(chest_rows=(2, 3)))
 
 
 def weights(trained: Iterable[Tensor]) -> bytes:
@@ -60,6 +61,15 @@ def test_every_objective_trains_in_its_own_way_and_repeats() -> None:
     found = [weights(trained(whole(config)).network.head.parameters()) for config in CONFIGS]
     assert len(set(found)) == len(CONFIGS)
     assert weights(trained(whole(CONFIGS[0])).network.head.parameters()) == found[0]
+
+
+@pytest.mark.parametrize("has_it", [False, True])
+def test_bfloat16_is_for_processors_that_have_it(has_it: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": has_it})
+    asked, single = (whole(CONFIGS[0], schedule=replace(SCHEDULE, bf16=bf16)) for bf16 in (True, False))
+    found = [weights(trained(trainer).network.blocks.parameters()) for trainer in (asked, single)]
+    assert (found[0] != found[1]) is has_it
+    assert in_bfloat16(torch.device("cuda"))
 
 
 def test_the_head_is_trained_alone() -> None:

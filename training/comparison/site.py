@@ -21,6 +21,7 @@ from training.cohort.simulated import build
 from training.comparison.cells import Cell, CellKey, Outcome, cached, digest
 from training.comparison.methods import Method, Network, Stage
 from training.comparison.plan import NETWORK, CompareConfig
+from training.devices import device_named
 from training.files import write_atomically
 from training.metrics import Floats, quantile_map, stretched
 from training.objective import Objective, ObjectiveConfig, make_objective
@@ -28,7 +29,6 @@ from training.trainer import (
     HeadTrainer,
     Trainer,
     WholeTrainer,
-    device_named,
     embed,
     estimates_from,
     stored_features,

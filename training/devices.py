@@ -1,0 +1,16 @@
+"""On what a network is trained, and in which precision."""
+
+from __future__ import annotations
+
+import torch
+
+
+def device_named(name: str) -> torch.device:
+    """A device by torch's name, or ``auto``: the GPU if there is one."""
+    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+
+
+def in_bfloat16(device: torch.device) -> bool:
+    """Whether convolutions in bfloat16 gain anything there. A processor without instructions for it has no fast ones:
+    on AVX2 alone a step takes twelve times as long as in float32."""
+    return device.type != "cpu" or bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
