@@ -33,7 +33,7 @@ from ecg_ka.uncertainty import Calibration, Pairs, Regions
 from tests.ecg_ka.ecgs import ecg
 
 TWO_CORES = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="there is one core")
-FILES = (1, 10, 100, 1_000, 10_000)
+FILES = (1, 10, 100, 1_000, 10_000, 1_000)  # a thousand before and after, because the host's speed drifts
 REFUSED_FILES = (1_000, 10_000, 100_000)  # without a signal, so that listing, journal and table are what is measured
 
 
@@ -96,8 +96,9 @@ def test_growth_with_the_number_of_files(tmp_path: Path) -> None:
     intercept, slope = line("CPU of n files, one process", FILES, [cost.cpu_s for cost in costs], "s")
     print("  peak MB: " + ", ".join(f"{cost.peak_mb:.0f}" for cost in costs))
     print(f"  rate per core {1 / slope:.0f}/s; 100,000 files {(intercept + 1e5 * slope) / 60:.0f} min of CPU")
-    assert costs[-1].cpu_s / (intercept + slope * FILES[-1]) == pytest.approx(1, abs=0.25)
-    assert costs[-1].peak_mb < 1.3 * costs[2].peak_mb
+    n, most = max(zip(FILES, costs, strict=True))
+    assert most.cpu_s / (intercept + slope * n) == pytest.approx(1, abs=0.25)
+    assert most.peak_mb < 1.3 * costs[2].peak_mb
 
 
 @pytest.mark.timeout(3600)
@@ -166,16 +167,15 @@ def answered(calibration: Calibration, times: int) -> None:
         predictive.interval(0.9), predictive.in_steps()
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_growth_with_the_size_of_the_training_set(tmp_path: Path) -> None:
-    """A pass costs so much an ECG; signals stay on the disk, and memory does not follow them."""
-    sizes, cpu_per_pass, peak_mb = (256, 512, 1024, 2048), [], []
-    for n in sizes:
-        (tmp_path / str(n)).mkdir()
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
-            seconds, megabytes = alone.submit(one_pass, tmp_path / str(n), n).result()
-        cpu_per_pass.append(seconds)
-        peak_mb.append(megabytes)
+    """A pass costs so much an ECG; signals stay on the disk, and memory does not follow them. The least of three rounds
+    for each size, because the host's speed drifts."""
+    sizes, rounds = (256, 512, 1024, 2048), []
+    for _ in range(3):
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as alone:
+            rounds.append([alone.submit(one_pass, tmp_path, n).result() for n in sizes])
+    cpu_per_pass, peak_mb = (least.tolist() for least in np.min(rounds, axis=0).T)
     intercept, slope = line("CPU of a pass over x ECGs", sizes, cpu_per_pass, "s")
     print("  peak MB without the map: " + ", ".join(f"{mb:.0f}" for mb in peak_mb))
     assert cpu_per_pass[-1] / (intercept + slope * sizes[-1]) == pytest.approx(1, abs=0.2)
@@ -191,7 +191,7 @@ def one_pass(folder: Path, n: int) -> tuple[float, float]:
     from training.trainer import Schedule
 
     torch.set_num_threads(1)
-    data = cohort(folder, n)
+    data = cohort(folder, n)  # over that of another size
     seconds = cpu_s(lambda: trained(data, Schedule(epochs=1, batch_size=64), ON_CPU, "cpu"))
     told = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
     return seconds, int(told["RssAnon"].split()[0]) / 1e3
