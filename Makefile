@@ -10,8 +10,8 @@ demo: $(VENV)/.base  ## an estimate for the real 12-lead ECG that pydicom carrie
 	@ecg=$$($(BIN)/python -c 'from pydicom.data import get_testdata_file as f; print(f("waveform_ecg.dcm", download=False))') \
 	&& $(BIN)/ecg-ka estimate "$$ecg" && $(BIN)/ecg-ka plot "$$ecg" -o demo.svg
 
-test: $(VENV)/.dev  ## all tests but the benchmarks
-	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(PYTEST_ARGS)
+test: $(VENV)/.dev  ## all tests but the benchmarks, two at a time; PYTEST_ARGS="-n 0 -x" for one after the other
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
