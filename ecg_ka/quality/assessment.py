@@ -57,7 +57,8 @@ def assess(record: EcgRecord) -> SignalQuality:
     leads, r_peaks = found.leads, found.r_peaks
     unusable = frozenset(lead.lead for lead in leads if lead.grade is Grade.UNUSABLE)
     usable = _Usable.among(record, unusable)
-    beat = average_beat(usable.names, usable.signal_mv, record.fs_hz, r_peaks)
+    fine = found.fine
+    beat = average_beat(usable.names, fine.signal[usable.rows], fine.rate_hz, r_peaks // fine.factor)
     width_ms = None if beat is None else qrs_ms(beat)
     doubts = {
         Flag.IMPLAUSIBLE_AMPLITUDE: _amplitude_note(leads),
@@ -86,9 +87,10 @@ def assess(record: EcgRecord) -> SignalQuality:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Usable:
-    """The independent leads with a heartbeat: ``signal_mv`` (leads, n)."""
+    """The independent leads with a heartbeat: ``signal_mv`` (leads, n), and which ``rows`` of the record they are."""
 
     names: tuple[str, ...]
+    rows: list[int]
     signal_mv: NDArray[np.float32]
 
     @classmethod
@@ -96,7 +98,8 @@ class _Usable:
         """All leads of a record that has none of the independent ones."""
         there = [lead for lead in record.leads if lead not in unusable] or list(record.leads)
         names = tuple(lead for lead in INDEPENDENT_LEADS if lead in there) or tuple(there)
-        return cls(names=names, signal_mv=record.signal_mv[[record.leads.index(name) for name in names]])
+        rows = [record.leads.index(name) for name in names]
+        return cls(names=names, rows=rows, signal_mv=record.signal_mv[rows])
 
 
 def _amplitude_note(leads: tuple[LeadQuality, ...]) -> str | None:

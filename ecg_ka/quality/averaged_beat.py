@@ -7,12 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_ka.quality.beats import block_means
-
 BEFORE_S, AFTER_S = 0.24, 0.40
 """The part of a beat that is averaged, from the R peak."""
 
-_RATE_HZ = 250.0
 _FEWEST_BEATS = 3
 
 
@@ -30,18 +27,15 @@ class AveragedBeat:
 
 
 def average_beat(
-    names: tuple[str, ...], signal_mv: NDArray[np.float32], fs_hz: float, r_peaks: NDArray[np.int64]
+    names: tuple[str, ...], signal_mv: NDArray[np.float32], rate_hz: float, r_peaks: NDArray[np.int64]
 ) -> AveragedBeat | None:
-    """The median over the beats of ``signal_mv`` (leads, n), averaged down to about 250 Hz; None of fewer than three
-    whole beats. A premature beat or a burst of noise does not move a median."""
-    factor = max(1, round(fs_hz / _RATE_HZ))
-    rate_hz = fs_hz / factor
-    signal = block_means(signal_mv, factor)
-    index = (r_peaks // factor)[:, None] + np.arange(-round(BEFORE_S * rate_hz), round(AFTER_S * rate_hz))
-    index = index[(index[:, 0] >= 0) & (index[:, -1] < signal.shape[1])]
+    """The median over the beats of ``signal_mv`` (leads, n) at about 250 Hz, whose R peaks are samples of it; None of
+    fewer than three whole beats. A premature beat or a burst of noise does not move a median."""
+    index = r_peaks[:, None] + np.arange(-round(BEFORE_S * rate_hz), round(AFTER_S * rate_hz))
+    index = index[(index[:, 0] >= 0) & (index[:, -1] < signal_mv.shape[1])]
     if len(index) < _FEWEST_BEATS:
         return None
-    beats = _ordered(signal.take(index.T, axis=1).astype(np.float32, copy=False).view(np.int32))  # (leads, m, beats)
+    beats = _ordered(signal_mv.take(index.T, axis=1).astype(np.float32, copy=False).view(np.int32))  # (leads, m, beats)
     beats.sort(axis=2)
     median = _ordered(beats[:, :, len(index) // 2]).view(np.float32)
     return AveragedBeat(names=names, signal_mv=median, rate_hz=rate_hz)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+FINE_RATE_HZ = 250.0
 _COARSE_RATE_HZ = 125.0  # enough for the 5-25 Hz band in which a QRS complex stands out
 _SHORT_S, _LONG_S = 0.024, 0.120  # moving averages whose difference passes about 5-25 Hz
 _QRS_S = 0.100  # the energy of one QRS complex is summed over this time
@@ -21,6 +22,21 @@ _LEAST_CONTRAST = 4.0  # level over background: noise alone stays below 3.3, rea
 _REFINE_S = 0.060
 _T_WITHIN_S = 0.36  # after a beat only its own T follows so soon, or a beat that is bent as sharply
 _T_CURVATURE = 0.6  # of the beat before: T of simulated ECGs with a potassium up to 8 mmol/L stays below in most
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Averaged:
+    """A signal (leads, m) of which each sample is the mean of ``factor`` samples, at ``rate_hz``."""
+
+    signal: NDArray[np.float32]
+    rate_hz: float
+    factor: int
+
+    @classmethod
+    def down_to(cls, rate_hz: float, signal_mv: NDArray[np.float32], fs_hz: float) -> Averaged:
+        """``signal_mv`` (leads, n) at ``fs_hz``, at about ``rate_hz``."""
+        factor = max(1, min(round(fs_hz / rate_hz), signal_mv.shape[1]))
+        return cls(signal=block_means(signal_mv, factor), rate_hz=fs_hz / factor, factor=factor)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,11 +62,9 @@ def detect_r_peaks(signal_mv: NDArray[np.float32], fs_hz: float) -> NDArray[np.i
 
 def coarsen(signal_mv: NDArray[np.float32], fs_hz: float) -> Coarse:
     """The coarse form of ``signal_mv`` (leads, n) at ``fs_hz``, on which beats are sought."""
-    factor = max(1, min(round(fs_hz / _COARSE_RATE_HZ), signal_mv.shape[1]))
-    rate_hz = fs_hz / factor
-    coarse = block_means(signal_mv, factor)
-    slopes = _band_slopes(coarse, odd_samples(_SHORT_S, rate_hz), odd_samples(_LONG_S, rate_hz))
-    return Coarse(signal=coarse, slopes=slopes, rate_hz=rate_hz, factor=factor)
+    means = Averaged.down_to(_COARSE_RATE_HZ, signal_mv, fs_hz)
+    slopes = _band_slopes(means.signal, odd_samples(_SHORT_S, means.rate_hz), odd_samples(_LONG_S, means.rate_hz))
+    return Coarse(signal=means.signal, slopes=slopes, rate_hz=means.rate_hz, factor=means.factor)
 
 
 def find_beats(signal_mv: NDArray[np.float32], fs_hz: float, coarse: Coarse) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_ka.quality.beats import Coarse, coarsen, find_beats, medians
+from ecg_ka.quality.beats import FINE_RATE_HZ, Averaged, Coarse, coarsen, find_beats, medians
 from ecg_ka.quality.indices import LeadIndices, measure
 from ecg_ka.record import EcgRecord
 
@@ -73,6 +73,7 @@ class Graded:
     grade: Grade
     verdicts: _Verdicts
     indices: LeadIndices
+    fine: Averaged
     coarse: Coarse
     r_peaks: NDArray[np.int64]
     heart_rate_bpm: float | None
@@ -118,13 +119,15 @@ def graded(record: EcgRecord, inconsistent: Collection[str]) -> Graded:
     signal = np.ascontiguousarray(record.signal_mv)
     coarse = coarsen(signal, record.fs_hz)
     r_peaks = find_beats(signal, record.fs_hz, coarse)
-    indices = measure(signal, record.fs_hz, coarse, r_peaks)
+    fine = Averaged.down_to(FINE_RATE_HZ, signal, record.fs_hz)
+    indices = measure(signal, record.fs_hz, fine, coarse, r_peaks)
     verdicts = _verdicts(indices)
     heart_rate_bpm = _heart_rate_bpm(r_peaks, record.fs_hz)
     return Graded(
         grade=_record_grade(verdicts.levels, heart_rate_bpm),
         verdicts=verdicts,
         indices=indices,
+        fine=fine,
         coarse=coarse,
         r_peaks=r_peaks,
         heart_rate_bpm=heart_rate_bpm,

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_ka.quality.beats import Coarse, block_means, medians, moving_means, odd_samples
+from ecg_ka.quality.beats import Averaged, Coarse, block_means, medians, moving_means, odd_samples
 
-_NOISE_RATE_HZ = 250.0
 _SMOOTH_S = 0.020  # one period of 50 Hz: what this average removes is mains hum and muscle noise
 _NOISE_BLOCK_S = 0.100
 _AMPLITUDE_BLOCK_S = 2.0
@@ -34,8 +33,9 @@ class LeadIndices:
     beat_contrast: Values
 
 
-def measure(signal_mv: Values, fs_hz: float, coarse: Coarse, r_peaks: NDArray[np.int64]) -> LeadIndices:
-    """The indices of ``signal_mv`` (leads, n) at ``fs_hz``, given its coarse form and its beats.
+def measure(signal_mv: Values, fs_hz: float, fine: Averaged, coarse: Coarse, r_peaks: NDArray[np.int64]) -> LeadIndices:
+    """The indices of ``signal_mv`` (leads, n) at ``fs_hz``, given its means at about 250 Hz, its coarse form and its
+    beats.
 
     ``range_mv`` is peak to peak over the record and ``amplitude_mv`` the median of the same over blocks of 2 s.
     ``noise_uv`` is the median rms, over blocks of 0.1 s, of what a 20 ms moving average takes away (about 25 to 100 Hz,
@@ -49,7 +49,7 @@ def measure(signal_mv: Values, fs_hz: float, coarse: Coarse, r_peaks: NDArray[np
     return LeadIndices(
         range_mv=highest - lowest,
         amplitude_mv=_amplitude_mv(high, low),
-        noise_uv=medians(noise_blocks_uv(signal_mv, fs_hz)),
+        noise_uv=medians(noise_blocks_uv(fine)),
         wander_mv=baseline.max(axis=1) - baseline.min(axis=1),
         clipped_fraction=_clipped_fraction(signal_mv, highest, lowest),
         still_fraction=unmoved(high, low, highest - lowest).mean(axis=1, dtype=np.float32),
@@ -76,12 +76,11 @@ def unmoved(high: Values, low: Values, range_mv: Values) -> NDArray[np.bool_]:
     return still
 
 
-def noise_blocks_uv(signal_mv: Values, fs_hz: float) -> Values:
-    """Root mean square (leads, m) in microvolt, over blocks of 0.1 s, of the signal without its 20 ms average."""
-    factor = max(1, min(round(fs_hz / _NOISE_RATE_HZ), signal_mv.shape[1]))
-    signal, rate_hz = block_means(signal_mv, factor), fs_hz / factor
-    residual = signal - moving_means(signal, odd_samples(_SMOOTH_S, rate_hz))
-    parts = blocks(residual, round(_NOISE_BLOCK_S * rate_hz))
+def noise_blocks_uv(fine: Averaged) -> Values:
+    """Root mean square (leads, m) in microvolt, over blocks of 0.1 s, of the signal at about 250 Hz without its 20 ms
+    average."""
+    residual = fine.signal - moving_means(fine.signal, odd_samples(_SMOOTH_S, fine.rate_hz))
+    parts = blocks(residual, round(_NOISE_BLOCK_S * fine.rate_hz))
     rms: Values = np.sqrt(np.einsum("lbs,lbs->lb", parts, parts) / np.float32(parts.shape[2]))
     return np.float32(1000) * rms
 

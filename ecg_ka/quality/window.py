@@ -8,6 +8,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from ecg_ka.quality.beats import FINE_RATE_HZ, Averaged
 from ecg_ka.quality.indices import (
     Values,
     at_rail,
@@ -49,7 +50,8 @@ def _mean_costs(signal: Values, fs_hz: float, starts_s: NDArray[np.float64], dur
     clipped = blocks(rail, round(_CLIP_BLOCK_S * fs_hz)).mean(axis=2)
     high, low = block_extremes(signal, round(_STILL_BLOCK_S * fs_hz))
     still = unmoved(high, low, highest - lowest).astype(np.float32)
-    parts = ((noise_blocks_uv(signal, fs_hz), _NOISE_UNIT_UV), (clipped, _CLIPPED_UNIT), (still, _STILL_UNIT))
+    noise_uv = noise_blocks_uv(Averaged.down_to(FINE_RATE_HZ, signal, fs_hz))
+    parts = ((noise_uv, _NOISE_UNIT_UV), (clipped, _CLIPPED_UNIT), (still, _STILL_UNIT))
     total_s = signal.shape[1] / fs_hz
     cost = np.zeros(starts_s.size)
     for values, unit in parts:
