@@ -92,7 +92,7 @@ def _usual_t(record: EcgRecord, spans: Spans, baseline: NDArray[np.float64]) -> 
 def t_peak(over_mv: NDArray[np.float64], spans: Spans, rr_s: float, fs_hz: float) -> int:
     """Samples from the onset of T to its peak: where all leads (leads, n) together stand farthest from the baseline,
     over the beats that are whole. A U wave comes later than is searched."""
-    from scipy.ndimage import uniform_filter1d
+    from scipy.ndimage import uniform_filter1d  # here, as an estimate needs no scipy
 
     longest = round(_LATEST_T_PEAK_S * np.cbrt(rr_s) * fs_hz)
     onsets, stops = spans[Wave.T].T

@@ -57,7 +57,7 @@ def environment_of(text: str) -> dict[str, str]:
     ],
 )
 def test_every_setting_that_is_named_exists(file: Path) -> None:
-    assert set(environment_of(file.read_text())) <= NAMES | OF_COMPOSE | {"ECG_KA_REQUIRE"}
+    assert set(environment_of(file.read_text())) <= NAMES | OF_COMPOSE
 
 
 def test_the_settings_are_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

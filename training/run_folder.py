@@ -1,7 +1,8 @@
 """The folder of a training run: what was asked for, on what it ran, how far it is, in words and for machines.
 
-config.json             options, network, cohort and what the run started from: all that decides about the weights
-environment.json        one entry a start: when, versions, device, commit
+config.json             options, network, cohort and what the run started from: all that decides about the weights but
+                        the device, whose kernels and precision differ
+environment.json        one entry a start: when, versions, device and whether it has bfloat16, commit
 README.txt              the same for a reader
 history.json            every epoch
 weights.safetensors     of the best epoch by balanced MAE on the validation split; its metrics in metrics.json
@@ -91,7 +92,7 @@ def environment(device: torch.device, n_ranks: int) -> dict[str, Any]:
         "numpy": np.__version__,
         "platform": platform.platform(),
         "device": f"{device.type}: {name}",
-        "in_bfloat16": in_bfloat16(device),
+        "device_has_bfloat16": in_bfloat16(device),
         "processes": n_ranks,
         "torch_threads": torch.get_num_threads(),
         "commit": _commit(),

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 FINE_RATE_HZ = 250.0
+"""Enough for what noise is measured in and for the averaged beat: 40 Hz of waves, mains hum, muscle noise."""
+
 _COARSE_RATE_HZ = 125.0  # enough for the 5-25 Hz band in which a QRS complex stands out
 _SHORT_S, _LONG_S = 0.024, 0.120  # moving averages whose difference passes about 5-25 Hz
 _QRS_S = 0.100  # the energy of one QRS complex is summed over this time
@@ -40,13 +42,10 @@ class Averaged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Coarse:
-    """A signal (leads, m) averaged down to about 125 Hz, and its absolute slopes (leads, m) in the QRS band."""
+class Coarse(Averaged):
+    """A signal (leads, m) at about 125 Hz, and its absolute ``slopes`` (leads, m) in the QRS band."""
 
-    signal: NDArray[np.float32]
     slopes: NDArray[np.float32]
-    rate_hz: float
-    factor: int
 
 
 def detect_r_peaks(signal_mv: NDArray[np.float32], fs_hz: float) -> NDArray[np.int64]:

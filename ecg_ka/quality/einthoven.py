@@ -15,6 +15,7 @@ _BASELINE_S = 0.4  # of the slower, carts keep more or less by their filters
 # below 0.10 and 0.40, a gain that is 10 % off below 0.11. Leads under each other's names lie above 0.34 of the first,
 # one that is upside down above 0.28; the spike in aVR and aVF of PTB-XL 162 lies at 0.84 of the second.
 _LARGEST_RMS, _LARGEST_PEAK = 0.28, 0.5
+_LEAST_MV = 0.02  # a few steps of a coarse cart: nearer than this no lead disagrees
 
 
 def disagreements_mv(record: EcgRecord) -> dict[str, float]:
@@ -34,7 +35,7 @@ def disagreements_mv(record: EcgRecord) -> dict[str, float]:
     expected, distance = (_fast(values, record.fs_hz) for values in (expected, found - expected))
     worst = np.abs(distance).max(axis=1)
     misshapen = _rms(distance, record.fs_hz) > _LARGEST_RMS * _rms(expected, record.fs_hz).max()
-    is_wrong = misshapen | (worst > _LARGEST_PEAK * np.ptp(expected, axis=1).max())
+    is_wrong = (misshapen | (worst > _LARGEST_PEAK * np.ptp(expected, axis=1).max())) & (worst > _LEAST_MV)
     return {lead: float(mv) for lead, mv, wrong in zip(recorded, worst, is_wrong, strict=True) if wrong}
 
 

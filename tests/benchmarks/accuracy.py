@@ -137,6 +137,7 @@ def result(name: str, cohort: Cohort, budget: Budget) -> dict[str, Any]:
         "budget": asdict(budget),
         "processor": processor(),
         "torch": torch.__version__,
+        "precision": "bfloat16" if in_bfloat16(torch.device("cpu")) else "float32",
         "cohort": cohort.about["signal_sha256"],
         "n_seen": n_seen,
         "n_train": len(cohort.rows(Split.TRAIN)),
@@ -170,8 +171,10 @@ def page(results: Mapping[str, dict[str, Any]], ms: Mapping[str, float]) -> str:
         ValueError: the results are not of one cohort, processor and torch.
     """
     first = results["ours-30"]
-    if any(one[key] != first[key] for one in results.values() for key in ("cohort", "processor", "torch")):
-        raise ValueError("the results are of several cohorts, processors or versions of torch; train all anew")
+    if any(one[key] != first[key] for one in results.values() for key in ("cohort", "processor", "precision", "torch")):
+        raise ValueError(
+            "the results are of several cohorts, processors, precisions or versions of torch; train all anew"
+        )
     high = first["auroc"][">=5.5"]
     events = {key: int(first["auroc"][key]["n_positive"]) for key in (">=5.5", "<3.5")}
     long, short = ([results[key] for key, (_, minutes) in RUNS.items() if minutes == m] for m in (30, 10))
@@ -182,7 +185,7 @@ Simulated ECGs: these figures compare networks, and say nothing about patients.
 Each network had the minutes that its table says of one core ({first["processor"]}, torch
 {first["torch"]}), the same {first["n_train"]} training ECGs, L1, AdamW, batches of {first["budget"]["batch_size"]},
 a highest learning rate of {first["budget"]["learning_rate"]:g} tuned for none of them, no augmentation, convolutions in
-bfloat16, or float32 where the processor lacks it; one run each. "Passes" is how often each saw them: the smaller
+{first["precision"]}; one run each. "Passes" is how often each saw them: the smaller
 network sees more in the same time. That is what is compared, and it does not tell which would be best after a week on a
 GPU. Other work ran on the machine, so that equal times are not quite equal: see the passes of ours in both tables.
 Tested on {int(first["metrics"]["n"])} ECGs of other patients, {events[">=5.5"]} with a potassium of 5.5 mmol/L or more

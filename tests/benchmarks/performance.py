@@ -39,12 +39,9 @@ KEPT = 0.8
 COMPILED = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 """New processes find the package compiled, as an installed one is."""
 
-ELSEWHERE = "11.9, 50.0, 10.3, 43.2, 33.3, 39.7, 1.11, 0.68 and 0.68"
-"""The goals' figures on an AMD EPYC of two cores, from the same command at commit 8eb6aad."""
-
-VARIES = """A virtual machine is as fast as its neighbours let it be: on the Xeon above four runs of one evening
-gave for the first two rows 10.8, 11.5, 9.2, 10.4 and 52.5, 53.8, 46.3, 51.8, for the cold start 0.69, 0.77, 0.86 and
-1.11."""
+VARIES = """A virtual machine is as fast as its neighbours let it be, and processors differ: four runs of one evening
+on an Intel Xeon of two cores, at commit a4d4e84, gave for the first two rows 10.8, 11.5, 9.2, 10.4 and 52.5, 53.8,
+46.3, 51.8."""
 """What to make of one run."""
 
 ROUNDS = 15
@@ -275,9 +272,8 @@ simulated ECG.
 
 "Within the spread": the goal lies between the quartiles. Preprocessing makes the network's input, for which 8 of the 12
 leads suffice, as the other four follow from I and II; the networks of the others take all 12. The two rows after it
-filter all 12, as no answer needs. Processors differ: on an AMD EPYC of two cores the same command gave, at commit
-8eb6aad, {ELSEWHERE}. Four fifths of preprocessing are its two FFTs
-(bounds below). {VARIES}
+filter all 12, as no answer needs. Four fifths of preprocessing are its two FFTs (bounds below).
+{VARIES}
 
 ## Where a file's time goes
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import ecg_ka
 from ecg_ka import errors
+from tests.ecg_ka.ecgs import csv_bytes, ecg
 
 
 def test_all_names_are_the_public_ones() -> None:
@@ -49,12 +50,13 @@ def test_importing_loads_nothing_heavy() -> None:
     assert out.stdout.strip() == "[]"
 
 
-def test_an_estimate_loads_neither_torch_nor_pandas_nor_neurokit_nor_matplotlib() -> None:
+def test_an_estimate_loads_neither_torch_nor_pandas_nor_scipy_nor_neurokit_nor_matplotlib(tmp_path: Path) -> None:
+    path = tmp_path / "ecg.csv"
+    path.write_bytes(csv_bytes(ecg(1)))
     code = (
         "import sys, ecg_ka\n"
-        "from ecg_ka.simulator import Preset, draw_patient, simulate\n"
-        "ecg_ka.Estimator.load().estimate(simulate(draw_patient(1, Preset.PUBLISHED), 5.0, 1))\n"
-        "print([m for m in ('torch', 'pandas', 'neurokit2', 'matplotlib') if m in sys.modules])"
+        f"assert ecg_ka.Estimator.load().estimate(ecg_ka.read({str(path)!r})).potassium_mmol_l\n"
+        "print([m for m in ('torch', 'pandas', 'scipy', 'neurokit2', 'matplotlib') if m in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"

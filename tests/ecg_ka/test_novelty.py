@@ -56,6 +56,13 @@ def test_then_come_autocorrelation_and_bands_of_one_spectrum() -> None:
     np.testing.assert_allclose(found[12:], np.log(bands / bands.sum() + 1e-6), atol=1e-5)
 
 
+def test_the_timing_of_an_ecg_does_not_hang_on_its_height() -> None:
+    signal = np.random.default_rng(2).normal(0, 0.3, (8, 2500)).astype(np.float32)
+    flat = np.float32(1e-6) * signal  # still more than what counts as nothing
+    tall, low = (fingerprint(s, 250.0).values[8 + 28 : 8 + 28 + 12 + 14] for s in (signal, flat))
+    np.testing.assert_allclose(tall, low, atol=1e-4)
+
+
 @pytest.mark.parametrize("last", [0, 2, 30, 260])
 def test_an_input_that_ends_at_once_has_a_fingerprint(last: int) -> None:
     signal = np.zeros((8, 2500), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""The moving averages of the signal quality are scipy's, but for rounding."""
+"""The moving averages of the signal quality are scipy's, but for rounding, and so are its maxima."""
 
 from __future__ import annotations
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from ecg_ka import Estimator, Flag, read
-from ecg_ka.quality import assess
+from ecg_ka.quality import assess, assessment
+from ecg_ka.quality.averaged_beat import AveragedBeat, average_beat
 from ecg_ka.quality.lead_order import limb_lead_note
 from ecg_ka.record import INDEPENDENT_LEADS, EcgRecord
 from training.alterations import (
@@ -56,6 +58,25 @@ def test_a_qrs_width_scales_with_time_and_not_with_gain(truth: Simulated) -> Non
     width = assess(record).qrs_ms or 0
     assert assess(replace(record, signal_mv=2 * record.signal_mv)).qrs_ms == pytest.approx(width, rel=1e-3)
     assert assess(replace(record, fs_hz=0.8 * record.fs_hz)).qrs_ms == pytest.approx(width / 0.8, rel=0.08)
+
+
+def test_the_averaged_beat_has_its_r_peak_where_it_says(truth: Simulated, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As far from its surroundings there as anywhere within 60 ms, to a sample."""
+    beats: list[AveragedBeat | None] = []
+
+    def kept(*given: Any) -> AveragedBeat | None:
+        beats.append(average_beat(*given))
+        return beats[-1]
+
+    monkeypatch.setattr(assessment, "average_beat", kept)
+    for record in truth.records[:40]:
+        assess(record)
+    found = [beat for beat in beats if beat is not None]
+    around = np.stack([beat.signal_mv[:, beat.samples(-0.06, 0.06)] for beat in found])
+    distance = np.abs(around - np.median(around, axis=2, keepdims=True)).sum(axis=1)
+    off = np.abs(distance.argmax(axis=1) - round(0.06 * found[0].rate_hz))
+    assert len(found) >= 30
+    assert (off <= 1).mean() > 0.9
 
 
 def test_fibrillation_is_irregular_and_a_regular_heart_is_not(truth: Simulated) -> None:

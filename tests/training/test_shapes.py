@@ -78,6 +78,7 @@ def made_up(shape: str, minutes: float, cohort: str = "a") -> dict[str, Any]:
         "budget": asdict(Budget(minutes=minutes)),
         "processor": "a processor",
         "torch": "2",
+        "precision": "float32",
         "cohort": cohort,
         "n_seen": 30,
         "n_train": 20,

@@ -38,7 +38,7 @@ class CompareConfig:
     head_epochs: int = field(default=12, metadata={"help": "of a head"})
     head_batch_size: int = field(default=2048, metadata={"help": "ECGs a step of a head"})
     head_learning_rate: float = field(default=1e-3, metadata={"help": "peak, of a head"})
-    bf16: bool = field(default=True, metadata={"help": "bfloat16 autocast in the convolutions"})
+    bf16: bool = field(default=True, metadata={"help": "bfloat16 autocast in the convolutions, where the device can"})
     device: str = field(default="auto", metadata={"help": "cpu, cuda, or auto"})
     workers: int = field(default=os.cpu_count() or 1, metadata={"help": "processes of one thread each"})
 
