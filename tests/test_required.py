@@ -17,19 +17,9 @@ TEST = "from tests.required import missing\n\n\ndef test_that_needs_it():\n    m
 @pytest.mark.parametrize(("required", "expected"), [("gold,silver", "1 failed"), ("silver", "1 skipped")])
 def test_a_skip_of_what_is_required_fails(required: str, expected: str, processes: str, tmp_path: Path) -> None:
     (tmp_path / "test_gold.py").write_text(TEST)
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-c",
-        str(ROOT / "pyproject.toml"),
-        "--rootdir",
-        str(ROOT),
-        "-n",
-        processes,
-    ]
+    command = f"-m pytest -p no:cacheprovider -c pyproject.toml --rootdir . -n {processes}".split()
     environment = {**os.environ, "TESTS_REQUIRE": required}
     done = subprocess.run(
-        [*command, "-p", "no:cacheprovider", str(tmp_path)], cwd=ROOT, env=environment, capture_output=True, text=True
+        [sys.executable, *command, str(tmp_path)], cwd=ROOT, env=environment, capture_output=True, text=True
     )
     assert expected in done.stdout, done.stdout

@@ -12,5 +12,5 @@ def device_named(name: str) -> torch.device:
 
 def in_bfloat16(device: torch.device) -> bool:
     """Whether convolutions in bfloat16 gain anything there: on GPUs, and on x86 with AVX-512 BF16. On AVX2 alone a step
-    takes twelve times as long as in float32; other processors were not measured."""
+    takes ten times as long as in float32; other processors were not measured."""
     return device.type != "cpu" or bool(torch.cpu.get_capabilities().get("avx512_bf16", False))

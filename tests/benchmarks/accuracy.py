@@ -168,7 +168,7 @@ def page(results: Mapping[str, dict[str, Any]], ms: Mapping[str, float]) -> str:
     """docs/shapes.md, with the milliseconds of each network.
 
     Raises:
-        ValueError: the results are not of one cohort, processor and torch.
+        ValueError: the results are not of one cohort, processor, precision and torch.
     """
     first = results["ours-30"]
     if any(one[key] != first[key] for one in results.values() for key in ("cohort", "processor", "precision", "torch")):

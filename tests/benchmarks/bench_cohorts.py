@@ -153,8 +153,8 @@ def test_a_cohort_against_reading_and_preprocessing_alone(files: Path) -> None:
     The parts are reading, preprocessing and the grade of the quality, which is a column of the index. The goal holds
     for all three. Of reading and preprocessing alone it would leave the grade and all else a quarter of what these two
     take, about 0.31 ms of 1.25: sums, comparisons and sorts of the grade alone, timed one by one in cache and without
-    the calls between them, take about 0.25 ms, hashing and writing what is made about 0.08. Measured:
-    0.54 to 0.61.
+    the calls between them, take about 0.25 ms, hashing and writing what is made about 0.08. Measured: 0.54
+    to 0.61.
     """
     paths, spec = sorted((files.parent / "ecgs").glob("*/r.hea")), SignalSpec()
     records = [read(path) for path in paths]
