@@ -3,8 +3,8 @@
     bundle.json             every setting, the provenance, and the SHA-256 of each other file
     model.onnx              the network as it is served
     weights.safetensors     the same network for training; of several members, each name starts with the member's number
-    calibration.safetensors sorted conformal scores by group of estimates, true region and true band, severe bands too,
-                            without identifiers or order
+    calibration.safetensors sorted conformal scores by predicted region, true region and true band, severe bands too,
+                            without identifiers or order; quantile curves of the errors
     novelty.safetensors     mean and covariance of the training ECGs' embeddings and inputs, sorted novelty scores
     metrics.json            what the evaluation measured
 
@@ -37,7 +37,7 @@ from ecg_ka.uncertainty import (
     VarianceComponents,
 )
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 SHIPPED = Path(__file__).parent / "bundles" / "demo"
 
 _MANIFEST = "bundle.json"

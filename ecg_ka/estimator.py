@@ -42,6 +42,7 @@ THRESHOLDS = ((">=", 5.5), (">=", 6.0), (">=", 6.5), ("<", 3.5), ("<", 3.0))
 """Probabilities that every answer carries, in mmol/L."""
 
 _FEW_SHOT_SHARE = 0.10  # of the predictive distribution: from here on INTERVAL_REACHES_FEW_SHOT is raised
+_USUAL_LEVEL = 0.9  # at which an interval is called wide
 _BEYOND_MMOL_L = 0.5  # between estimate and calibrated median: from here on ESTIMATE_BEYOND_CALIBRATED is raised
 
 
@@ -258,11 +259,14 @@ class Estimator:
             predictive = self.bundle.personal.sharpen(predictive, potassium, personal)
             potassium -= personal.offset_mmol_l
         interval, median = predictive.interval(level), predictive.median()
+        probabilities = predictive.probabilities(THRESHOLDS)
+        usual = interval if level == _USUAL_LEVEL else predictive.interval(_USUAL_LEVEL)
+        width = usual.upper - usual.lower
         region = _region(self.bundle, potassium, predictive, interval)
         raised = {
             Flag.FEW_SHOT_REGION: region.name == "few",
             Flag.INTERVAL_REACHES_FEW_SHOT: region.few_shot_share >= _FEW_SHOT_SHARE,
-            Flag.WIDE_INTERVAL: predictive.width(0.9) > self.bundle.wide_interval_mmol_l,
+            Flag.WIDE_INTERVAL: width > self.bundle.wide_interval_mmol_l,
             Flag.ESTIMATE_BEYOND_CALIBRATED: abs(potassium - median) > _BEYOND_MMOL_L,
         }
         return _Value(
@@ -271,10 +275,10 @@ class Estimator:
             epistemic_sd_mmol_l=outputs.epistemic_sd_mmol_l,
             interval=interval,
             interval_label_conditional=calibration.label_conditional.interval(potassium, level),
-            category=calibration.operating_points.category(predictive),
+            category=calibration.operating_points.category(probabilities),
             bands=calibration.label_conditional.bands(potassium, spread),
             severe_bands=calibration.label_conditional.severe_bands(potassium, spread),
-            probabilities=tuple(predictive.probability(*threshold) for threshold in THRESHOLDS),
+            probabilities=probabilities,
             distribution=predictive.in_steps(),
             region=region,
             flags=frozenset(flag for flag, is_raised in raised.items() if is_raised),
@@ -316,7 +320,7 @@ def _region(bundle: Bundle, potassium: float, predictive: Predictive, interval: 
         training_density=bundle.density.density(potassium),
         n_train_near=bundle.density.n_near(potassium),
         interval_reaches=bundle.regions.reached(interval.lower, interval.upper, step),
-        few_shot_share=bundle.regions.few_shot_share(predictive.values, step),
+        few_shot_share=predictive.share_outside(bundle.regions.few_low, bundle.regions.few_high),
     )
 
 

@@ -39,15 +39,16 @@ def answers_for(pairs: Pairs, calibration: Calibration) -> Answers:
     """From what the network gives, with the same calls as serving; the labels are not looked at."""
     outputs = [(float(e), float(s)) for e, s in zip(pairs.estimates, pairs.spreads, strict=True)]
     predicted = [calibration.distribution.predict(*output) for output in outputs]
+    probabilities = [p.probabilities(THRESHOLDS) for p in predicted]
     by_label = calibration.label_conditional
     return Answers(
         np.array([p.median() for p in predicted]),
         _ends([p.interval(LEVEL) for p in predicted]),
         _ends([by_label.interval(estimate, LEVEL) for estimate, _ in outputs]),
-        np.array([[p.probability(*threshold).p for threshold in THRESHOLDS] for p in predicted]),
+        np.array([[p.p for p in of] for of in probabilities]),
         np.array([[band in found for band in Band] for found in (by_label.bands(*o) for o in outputs)]),
         np.array([[band in found for band in SevereBand] for found in (by_label.severe_bands(*o) for o in outputs)]),
-        np.array([calibration.operating_points.category(p).value for p in predicted]),
+        np.array([calibration.operating_points.category(of).value for of in probabilities]),
     )
 
 

@@ -5,6 +5,9 @@
 One ECG a patient calibrates and tests, since several of one patient are not exchangeable with a new patient's. The
 patients with several ECGs, of the same cohort or of ``--repeats``, give the variance components of personal
 calibration. What is printed: how many ECGs calibrated each band, and which band is in every answer for lack of them.
+
+How errors change with the estimate is found in the validation split where that has 1,000 ECGs, one a patient; else it
+stays as the bundle has it. It never calibrates, because what the calibration guarantees rests on that.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from safetensors.torch import load
 from ecg_ka.bundle import Bundle, Provenance, load_bundle, save_bundle
 from ecg_ka.losses import LabelDistribution
 from ecg_ka.network import NetworkConfig, PotassiumNet
-from ecg_ka.uncertainty import Calibration, ConformalDistribution, Pairs, VarianceComponents
+from ecg_ka.uncertainty import Calibration, ConformalDistribution, Pairs, QuantileCurves, VarianceComponents
 from ecg_ka.uncertainty.label_conditional import least_calibration
 from training.answers import answers_for
 from training.card import model_card
@@ -32,11 +35,14 @@ from training.novelty import seen
 from training.references import write_where_possible
 from training.train import predict
 
+LEAST_FOR_CURVES = 1000
+"""From fewer validation ECGs the curves are too rough: those of the bundle stay."""
+
 WIDE_SHARE = 0.95  # of the calibration ECGs have a narrower interval than one that is called wide
 
 
 class Of(StrEnum):
-    """Which patients calibrate: the calibration split alone, or all but the test split when the network has seen none
+    """Which patients calibrate: the calibration split alone, or the training split too when the network has seen none
     of them."""
 
     CALIBRATION = "calibration"
@@ -49,7 +55,7 @@ class Of(StrEnum):
             case Of.CALIBRATION:
                 return (Split.CALIBRATION,)
             case Of.UNSEEN:
-                return tuple(split for split in Split if split is not Split.TEST)
+                return (Split.TRAIN, Split.CALIBRATION)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +67,7 @@ class CalibrateConfig:
     out: Path = field(metadata={"help": "bundle folder to write; must be new or empty"})
     of: Of = field(
         default=Of.CALIBRATION,
-        metadata={"help": "patients that calibrate: the calibration split, or all unseen by the network but the test"},
+        metadata={"help": "patients that calibrate: the calibration split, or also a training split never trained on"},
     )
     repeats: Path | None = field(
         default=None,
@@ -89,7 +95,7 @@ def calibrate(config: CalibrateConfig) -> Bundle:
     network = joined(members)
     rows = _rows(cohort, config.of)
     pairs = _pairs(network, cohort, rows)
-    calibration = Calibration.fit(pairs, bundle.regions)
+    calibration = Calibration.fit(pairs, _curves(network, cohort, bundle), bundle.regions)
     print(_told(calibration))
     repeats = cohort if config.repeats is None else Cohort.open(config.repeats)
     personal = variance_components(network, repeats, config.of)
@@ -153,6 +159,14 @@ def licences_of(*cohorts: Cohort) -> tuple[str, ...]:
 
 def _rows(cohort: Cohort, of: Of) -> NDArray[np.int64]:
     return np.sort(np.concatenate([cohort.first_rows(split) for split in of.splits]))
+
+
+def _curves(network: PotassiumNet, cohort: Cohort, bundle: Bundle) -> QuantileCurves:
+    rows = cohort.first_rows(Split.VALIDATION)
+    if len(rows) < LEAST_FOR_CURVES:
+        print(f"curves of errors as in the bundle: {len(rows)} validation ECGs, fewer than {LEAST_FOR_CURVES:,}")
+        return bundle.calibration.distribution.curves
+    return QuantileCurves.fit(_pairs(network, cohort, rows))
 
 
 def _pairs(network: PotassiumNet, cohort: Cohort, rows: NDArray[np.int64]) -> Pairs:

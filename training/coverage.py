@@ -73,7 +73,7 @@ def agreement(
     chosen = pairs.where(pairs.estimates >= estimate_from)
     is_high = chosen.labels >= threshold - ROUNDING
     happened = is_high if comparator == ">=" else ~is_high
-    p = [one.probability(comparator, threshold).p for one in _predicted(calibration, chosen)]
+    p = [one.probabilities(((comparator, threshold),))[0].p for one in _predicted(calibration, chosen)]
     observed = share(int(happened.sum()), len(happened))
     mean = float(np.mean(p)) if p else math.nan
     return len(p), mean, observed.value, (observed.lower, observed.upper)

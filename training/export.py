@@ -22,7 +22,7 @@ from ecg_ka.losses import LabelDistribution
 from ecg_ka.network import NetworkConfig, PotassiumNet, n_parameters
 from ecg_ka.policy import Policy
 from ecg_ka.preprocess import SignalSpec
-from ecg_ka.uncertainty import Calibration, LabelDensity, Regions, VarianceComponents
+from ecg_ka.uncertainty import Calibration, LabelDensity, QuantileCurves, Regions, VarianceComponents
 from training.calibrate import Of, licences_of, variance_components, wide_interval
 from training.card import model_card
 from training.cohort import Cohort, Split
@@ -78,7 +78,8 @@ def export(config: ExportConfig) -> Bundle:
     members = [load_network(run) for run in runs]
     network = joined(members)
     pairs = predict_split(network, cohort, Split.CALIBRATION)
-    calibration = Calibration.fit(pairs, Regions())
+    curves = QuantileCurves.fit(predict_split(network, cohort, Split.VALIDATION))
+    calibration = Calibration.fit(pairs, curves, Regions())
     reference = None if config.reference is None else load_network(config.reference)
     metrics = evaluate(network, reference, calibration, cohort)
     metrics["parameters"] = n_parameters(network)

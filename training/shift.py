@@ -84,7 +84,9 @@ def _page(bundle: Bundle, held_out: Pairs, test: Pairs, local: Pairs) -> str:
     sizes = [n for n in (500, 2_000, 10_000) if n <= len(local.labels)]
     made = {"as shipped": calibration} | {
         f"{n:,} local pairs": Calibration.fit(
-            Pairs(local.estimates[:n], local.spreads[:n], local.labels[:n]), bundle.regions
+            Pairs(local.estimates[:n], local.spreads[:n], local.labels[:n]),
+            calibration.distribution.curves,
+            bundle.regions,
         )
         for n in sizes
     }

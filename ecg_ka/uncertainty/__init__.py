@@ -3,6 +3,7 @@
 from ecg_ka.uncertainty.alarms import OperatingPoints
 from ecg_ka.uncertainty.calibration import Calibration
 from ecg_ka.uncertainty.conformal import LABEL_STEPS_MMOL_L, LIMITS_MMOL_L, ConformalDistribution, Predictive
+from ecg_ka.uncertainty.curves import QuantileCurves
 from ecg_ka.uncertainty.fingerprint import Fingerprint, fingerprint
 from ecg_ka.uncertainty.label_conditional import LabelConditional, band_index
 from ecg_ka.uncertainty.novelty import NoveltyModel
@@ -22,6 +23,7 @@ __all__ = [
     "OperatingPoints",
     "Pairs",
     "Predictive",
+    "QuantileCurves",
     "Regions",
     "Scores",
     "VarianceComponents",

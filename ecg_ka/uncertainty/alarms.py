@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_ka.estimate import FALSE_ALARM_SHARE, Category
-from ecg_ka.uncertainty.conformal import ConformalDistribution, Predictive
+from ecg_ka.estimate import FALSE_ALARM_SHARE, Category, Probability
+from ecg_ka.uncertainty.conformal import ConformalDistribution
 from ecg_ka.uncertainty.scores import HIGH_MMOL_L, LOW_MMOL_L, ROUNDING, Pairs, quantile
+
+_EVENTS = ((">=", HIGH_MMOL_L), ("<", LOW_MMOL_L))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,23 +37,20 @@ class OperatingPoints:
         distribution: ConformalDistribution,
     ) -> OperatingPoints:
         """From a calibration split and its predictive distribution."""
-        given = zip(pairs.estimates, pairs.spreads, strict=True)
-        p = np.array([_probabilities(distribution.predict(float(e), float(s))) for e, s in given])
+        given = zip(pairs.estimates.tolist(), pairs.spreads.tolist(), strict=True)
+        p = np.array([[event.p for event in distribution.predict(*one).probabilities(_EVENTS)] for one in given])
         return cls(
             at_least_5_5=_cut(p[pairs.labels < HIGH_MMOL_L - ROUNDING, 0]),
             below_3_5=_cut(p[pairs.labels >= LOW_MMOL_L - ROUNDING, 1]),
         )
 
-    def category(self, predictive: Predictive) -> Category:
-        """The alarm for one ECG; that for K >= 5.5 goes first."""
-        p_high, p_low = _probabilities(predictive)
+    def category(self, probabilities: Sequence[Probability]) -> Category:
+        """The alarm for one ECG, by its P(K >= 5.5) and P(K < 3.5) among others; that for K >= 5.5 goes first."""
+        p = {(one.comparator, one.threshold_mmol_l): one.p for one in probabilities}
+        p_high, p_low = (p[event] for event in _EVENTS)
         if p_high > self.at_least_5_5:
             return Category.ALARM_5_5_AND_ABOVE
         return Category.ALARM_BELOW_3_5 if p_low > self.below_3_5 else Category.NO_ALARM
-
-
-def _probabilities(predictive: Predictive) -> tuple[float, float]:
-    return predictive.p_at_least(HIGH_MMOL_L), 1 - predictive.p_at_least(LOW_MMOL_L)
 
 
 def _cut(p: NDArray[np.float64]) -> float:

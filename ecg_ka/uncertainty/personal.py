@@ -12,7 +12,7 @@ p(K | y, history) ~ p(K | y) N(y; a + c K + b, v + within) / N(y; a + c K, betwe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -80,12 +80,13 @@ class VarianceComponents:
     def sharpen(self, predictive: Predictive, estimate: float, offset: PatientOffset) -> Predictive:
         """The predictive distribution of an estimate that the network gave, with the patient's offset in it. What it
         holds of ECGs with K >= 5.5 was not measured."""
-        expected = self.intercept + self.slope * predictive.values
+        plain = predictive.values
+        expected = self.intercept + self.slope * plain
         before = (estimate - expected) ** 2 / (self.between + self.within)
         after = (estimate - expected - offset.offset_mmol_l) ** 2 / (offset.sd_mmol_l**2 + self.within)
         log_weight = (before - after) / 2
         weight = np.exp(log_weight - log_weight.max())
         n = len(weight)
         share = np.cumsum(weight) / (weight.sum() + (weight[0] + weight[-1]) / 2)
-        values = np.interp(np.arange(1, n + 1) / (n + 1), share, predictive.values)
-        return replace(predictive, values=values, reach=np.empty(0, dtype=np.float32))
+        values = np.interp(np.arange(1, n + 1) / (n + 1), share, plain)
+        return Predictive(values, np.empty(0, dtype=np.float32), predictive.label_step_mmol_l)

@@ -44,26 +44,18 @@ class Regions:
         above = (k > self.many_high + ROUNDING).astype(np.int64) + (k > self.few_high + ROUNDING)
         return np.asarray(at_least + above)
 
-    def few_shot_share(self, ascending_mmol_l: NDArray[np.float64], label_step_mmol_l: float) -> float:
-        """Share of ascending values (n,) that lie in the few-shot regions once they are recorded in such steps: the
-        edges themselves do not, nor does what is rounded to them."""
-        margin = label_step_mmol_l / 2 + ROUNDING
-        below = ascending_mmol_l.searchsorted(self.few_low - margin)
-        not_above = ascending_mmol_l.searchsorted(self.few_high + margin)
-        return 1 - int(not_above - below) / len(ascending_mmol_l)
-
     def name(self, potassium_mmol_l: float) -> str:
         """``many``, ``median`` or ``few``."""
-        return _NAMES[self._group_of(potassium_mmol_l)]
+        return _NAMES[self.group_of(potassium_mmol_l)]
 
     def reached(self, lower_mmol_l: float, upper_mmol_l: float, label_step_mmol_l: float) -> tuple[str, ...]:
         """The names of the regions between two values, once they are recorded in such steps, from ``many`` to
         ``few``."""
         half = label_step_mmol_l / 2
-        reached = _NAMES[self._group_of(lower_mmol_l, half) : self._group_of(upper_mmol_l, half) + 1]
+        reached = _NAMES[self.group_of(lower_mmol_l, half) : self.group_of(upper_mmol_l, half) + 1]
         return tuple(name for name in ("many", "median", "few") if name in reached)
 
-    def _group_of(self, k: float, half_step: float = 0.0) -> int:
+    def group_of(self, k: float, half_step: float = 0.0) -> int:
         """:meth:`group` of one value, at a tenth of its cost; ``half_step`` is rounded to the edges."""
         margin = half_step + ROUNDING
         at_least = k >= self.few_low - margin, k >= self.many_low - margin

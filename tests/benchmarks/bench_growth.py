@@ -30,7 +30,7 @@ from ecg_ka.scoring import Job
 from ecg_ka.scoring.archive_run import _scored
 from ecg_ka.scoring.journal import Chunk
 from ecg_ka.scoring.source import Source
-from ecg_ka.uncertainty import Calibration, Pairs, Regions
+from ecg_ka.uncertainty import Calibration, Pairs, QuantileCurves, Regions
 from tests.ecg_ka.ecgs import ecg
 
 TWO_CORES = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="there is one core")
@@ -150,8 +150,9 @@ def test_growth_with_the_size_of_the_calibration_set() -> None:
         rng = np.random.default_rng(0)
         labels = np.round(rng.normal(4.3, 0.8, n), 1)
         pairs = Pairs(labels + rng.normal(0, 0.6, n), np.full(n, 0.5), labels)
-        fit_ms.append(1e3 * min(cpu_s(partial(Calibration.fit, pairs, Regions())) for _ in range(3)))
-        calibration = Calibration.fit(pairs, Regions())
+        curves = QuantileCurves.fit(pairs)
+        fit_ms.append(1e3 * min(cpu_s(partial(Calibration.fit, pairs, curves, Regions())) for _ in range(3)))
+        calibration = Calibration.fit(pairs, curves, Regions())
         predict_us.append(1e4 * min(cpu_s(partial(answered, calibration, 100)) for _ in range(5)))
         kept_kb.append(sum(scores.nbytes for scores in calibration.to_arrays().values()) / 1e3)
     line("CPU of calibrating by x ECGs", sizes, fit_ms, "ms")

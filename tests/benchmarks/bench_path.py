@@ -19,7 +19,7 @@ import pytest
 from ecg_ka import Estimator, assess, read
 from ecg_ka import estimator as estimator_module
 from ecg_ka.estimate import Novelty
-from ecg_ka.estimator import prepare
+from ecg_ka.estimator import THRESHOLDS, prepare
 from ecg_ka.findings import recording_findings
 from ecg_ka.quality import assessment
 from ecg_ka.quality.averaged_beat import average_beat
@@ -79,7 +79,7 @@ def test_what_calibration_adds_to_an_estimate() -> None:
     def calibrated() -> object:
         predictive = calibration.distribution.predict(5.6, 0.5)
         by_label = calibration.label_conditional
-        category = calibration.operating_points.category(predictive)
+        category = calibration.operating_points.category(predictive.probabilities(THRESHOLDS))
         return predictive.interval(0.9), by_label.interval(5.6, 0.9), by_label.bands(5.6, 0.5), category
 
     added, whole = seconds(calibrated, lambda: estimator.estimate(RECORD))

@@ -140,8 +140,8 @@ def test_no_bundle_at_all(tmp_path: Path) -> None:
 
 
 def test_a_bundle_of_the_format_before_says_what_to_do(copy: Path) -> None:
-    edit(copy, format_version=4)
-    with pytest.raises(BundleError, match=r"format version 4; expected 5\. Export its run again"):
+    edit(copy, format_version=5)
+    with pytest.raises(BundleError, match=r"format version 5; expected 6\. Export its run again"):
         load_bundle(copy)
 
 
@@ -165,7 +165,7 @@ Arrays = dict[str, NDArray[np.float32]]
         (lambda a: {k: v for k, v in a.items() if k != "band_below_3_5"}, r"missing \['band_below_3_5'\]"),
         (lambda a: {k: v for k, v in a.items() if k != "severe_6_5_and_above"}, r"missing \['severe_6_5_and_above'\]"),
         (lambda a: {**a, "patients": a["true_4"]}, r"unknown \['patients'\]"),
-        (lambda a: {**a, "predicted_10": a["predicted_4"]}, r"unknown \['predicted_10'\]"),
+        (lambda a: {**a, "predicted_5": a["predicted_4"]}, r"unknown \['predicted_5'\]"),
         (lambda a: {**a, "true_4": a["true_4"][::-1].copy()}, "not finite and ascending"),
         (lambda a: {**a, "true_4": a["true_4"].astype(np.float64)}, "not finite and ascending float32"),
         (lambda a: {**a, "true_2": -a["true_2"][::-1].copy()}, "'2' begin at .* not below 0"),
@@ -173,6 +173,11 @@ Arrays = dict[str, NDArray[np.float32]]
         (lambda a: {**a, "predicted_all": a["predicted_all"][:0]}, r"no calibration ECG has a score in \['all'\]"),
         (lambda a: {**a, "predicted_4": a["predicted_4"][:0]}, r"in \['4'\]"),
         (lambda a: {**a, "reach_marginal": np.array([np.nan], np.float32)}, "not finite"),
+        (
+            lambda a: {**a, "curve_knots": a["curve_knots"][::-1].copy()},
+            "knots of the curves are not finite",
+        ),
+        (lambda a: {**a, "curve_quantiles": a["curve_quantiles"][1:]}, "curves of shapes"),
     ],
 )
 def test_calibration_that_is_not_whole_and_sorted_is_refused(
@@ -187,7 +192,7 @@ def test_calibration_that_is_not_whole_and_sorted_is_refused(
 
 
 def test_calibration_tells_of_no_single_ecg(copy: Path) -> None:
-    """Nothing but sorted rows of numbers, so that no two of them can be joined."""
+    """Nothing but sorted rows of numbers, so that no two of them can be joined, and curves of a few knots."""
     for name, scores in load_bundle(copy).calibration.to_arrays().items():
-        assert scores.ndim == 1, name
+        assert (scores.shape[1] == 15 and len(scores) < 30) if name == "curve_quantiles" else scores.ndim == 1, name
         assert (np.diff(scores) >= 0).all(), name

@@ -23,7 +23,17 @@ from ecg_ka.estimate import (
     Category,
     SevereBand,
 )
-from ecg_ka.uncertainty import Calibration, LabelConditional, OperatingPoints, Pairs, Predictive, Regions, band_index
+from ecg_ka.estimator import THRESHOLDS
+from ecg_ka.uncertainty import (
+    Calibration,
+    LabelConditional,
+    OperatingPoints,
+    Pairs,
+    Predictive,
+    QuantileCurves,
+    Regions,
+    band_index,
+)
 from ecg_ka.uncertainty.label_conditional import band_distances, in_severe, least_calibration, severe_distances
 from ecg_ka.uncertainty.scores import quantile
 
@@ -49,7 +59,9 @@ def drawn(n: int, seed: int) -> Ecgs:
 
 
 CALIBRATION = drawn(4000, 0)
-MADE = Calibration.fit(Pairs(*CALIBRATION), REGIONS)
+NORMAL = QuantileCurves.fit(Pairs(np.empty(0), np.empty(0), np.empty(0)))
+CURVES = QuantileCurves.fit(Pairs(*drawn(4000, 90)))
+MADE = Calibration.fit(Pairs(*CALIBRATION), CURVES, REGIONS)
 BY_LABEL = MADE.label_conditional
 
 
@@ -80,7 +92,7 @@ def test_over_50_draws_interval_and_bands_hold_in_every_true_region_and_band() -
     beta-binomial no more often than those allow."""
     shares, promised, too_low = [], [], []
     for seed in range(50):
-        made = Calibration.fit(Pairs(*drawn(2000, 2 * seed + 100)), REGIONS).label_conditional
+        made = Calibration.fit(Pairs(*drawn(2000, 2 * seed + 100)), CURVES, REGIONS).label_conditional
         found = _held(made, *drawn(4000, 2 * seed + 101))
         shares.append([kept.mean() for _, kept, _ in found])
         promised.append([math.ceil(level * (n + 1) - 1e-9) / (n + 1) for n, _, level in found])
@@ -215,7 +227,7 @@ def test_of_other_ecgs_no_more_than_stated_give_a_false_alarm() -> None:
     estimates, spreads, labels = drawn(6000, 3)
     found = np.array(
         [
-            MADE.operating_points.category(MADE.distribution.predict(e, s))
+            MADE.operating_points.category(MADE.distribution.predict(e, s).probabilities(THRESHOLDS))
             for e, s in zip(estimates, spreads, strict=True)
         ]
     )
@@ -233,7 +245,7 @@ def test_an_operating_point_is_the_exact_quantile_of_the_ecgs_on_the_other_side(
         (5.5, ">=", labels < 5.45, points.at_least_5_5),
         (3.5, "<", labels > 3.45, points.below_3_5),
     ):
-        p = np.array([one.probability(comparator, threshold).p for one in predicted])[negative]
+        p = np.array([one.probabilities(((comparator, threshold),))[0].p for one in predicted])[negative]
         assert (p > point).mean() <= FALSE_ALARM_SHARE
         assert (p >= point).mean() >= FALSE_ALARM_SHARE - 1 / len(p)
 
@@ -249,19 +261,19 @@ def test_an_operating_point_is_the_exact_quantile_of_the_ecgs_on_the_other_side(
 )
 def test_the_category_comes_from_the_probabilities_alone(values: list[float], category: Category) -> None:
     points = OperatingPoints(at_least_5_5=0.3, below_3_5=0.3)
-    assert points.category(Predictive(np.array(values), np.empty(0, np.float32))) is category
+    assert points.category(Predictive(np.array(values), np.empty(0, np.float32)).probabilities(THRESHOLDS)) is category
 
 
 def test_a_probability_at_its_operating_point_is_no_alarm() -> None:
     """Calibration ECGs that share it would else count as false alarms."""
     high, low = (Predictive(np.array(v), np.empty(0, np.float32)) for v in ([4.0, 4.1, 5.6, 5.7], [3.0, 3.1, 4.0, 4.1]))
     points = OperatingPoints(at_least_5_5=high.p_at_least(5.5), below_3_5=1 - low.p_at_least(3.5))
-    assert points.category(high) is points.category(low) is Category.NO_ALARM
+    assert {points.category(one.probabilities(THRESHOLDS)) for one in (high, low)} == {Category.NO_ALARM}
 
 
 def test_without_ecgs_to_fix_an_operating_point_there_is_no_alarm() -> None:
     estimates, spreads, labels = CALIBRATION
-    few = Calibration.fit(Pairs(estimates[:5], spreads[:5], labels[:5]), REGIONS)
+    few = Calibration.fit(Pairs(estimates[:5], spreads[:5], labels[:5]), CURVES, REGIONS)
     assert few.operating_points == OperatingPoints(at_least_5_5=1.0, below_3_5=1.0)
 
 
@@ -278,22 +290,29 @@ def test_radii_equal_those_of_crepes(group: int, level: float) -> None:
 
 
 @pytest.mark.parametrize("level", [0.81, 0.91, 0.95])
-def test_marginal_intervals_and_probabilities_equal_those_of_crepes(level: float) -> None:
-    """The predictive system by group of estimates, each a bin of its own. Levels at which no rank is a whole number:
+@pytest.mark.parametrize("curves", [NORMAL, CURVES], ids=["normal", "fitted"])
+def test_marginal_intervals_and_probabilities_equal_those_of_crepes(curves: QuantileCurves, level: float) -> None:
+    """The predictive system by predicted region, each a bin of its own, of the scores: with the curves of the normal
+    distribution these are the errors in spreads, as crepes would make them. Levels at which no rank is a whole number:
     there crepes rounds 0.1 (n + 1) down by one rank. It draws where values are equal: probabilities may differ by a
     step. Labels are rounded to 0.1: P(K >= 5.5) of a recorded value is what crepes gives at 5.45."""
     estimates, spreads, labels = CALIBRATION
-    bins = np.array([int(MADE.distribution.name(float(e))) for e in estimates])
-    system = crepes.ConformalPredictiveSystem().fit(residuals=labels - estimates, sigmas=spreads, bins=bins)
-    assert len(set(bins)) >= 5
+    made = Calibration.fit(Pairs(*CALIBRATION), curves, REGIONS).distribution
+    bins = np.array([int(made.name(float(e))) for e in estimates])
+    scores = curves.scores(Pairs(*CALIBRATION)).astype(np.float64)
+    if curves is NORMAL:
+        np.testing.assert_allclose(scores, (labels - estimates) / spreads, atol=1e-5)
+    system = crepes.ConformalPredictiveSystem().fit(residuals=scores, sigmas=np.ones(len(scores)), bins=bins)
+    assert len(set(bins)) == 5
     for bin_ in sorted(set(bins)):
         k = float(np.median(estimates[bins == bin_]))
-        new = {"y_hat": np.array([k]), "sigmas": np.array([0.4]), "bins": np.array([bin_])}
-        (low, high), *_ = system.predict_int(**new, confidence=level)
-        found = MADE.distribution.predict(k, 0.4)
+        new = {"y_hat": np.zeros(1), "sigmas": np.ones(1), "bins": np.array([bin_])}
+        ends, *_ = system.predict_int(**new, confidence=level)
+        low, high = curves.at(k, 0.4).value(ends)
+        found = made.predict(k, 0.4)
         interval = found.interval(level)
         assert (interval.lower, interval.upper) == pytest.approx((max(low, 1), min(high, 12)), abs=1e-6)
-        below = float(np.ravel(system.predict_p(**new, y=np.array([5.45])))[0])
+        below = float(np.ravel(system.predict_p(**new, y=np.ravel(curves.at(k, 0.4).score(5.45))))[0])
         assert 1 - found.p_at_least(5.5) == pytest.approx(below, abs=1 / (bins == bin_).sum())
 
 

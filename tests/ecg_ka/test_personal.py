@@ -9,7 +9,14 @@ import pytest
 from numpy.typing import NDArray
 
 from ecg_ka import BundleError, Estimator, UnusableRecord
-from ecg_ka.uncertainty import ConformalDistribution, Pairs, Predictive, Regions, VarianceComponents
+from ecg_ka.uncertainty import (
+    ConformalDistribution,
+    Pairs,
+    Predictive,
+    QuantileCurves,
+    Regions,
+    VarianceComponents,
+)
 from tests.ecg_ka.ecgs import ecg
 from tests.ecg_ka.test_estimator import altered
 
@@ -70,7 +77,9 @@ def test_without_differences_between_patients_history_changes_nothing() -> None:
 @pytest.mark.parametrize("n", [1, 2, 5])
 def test_history_sharpens_the_interval_keeps_its_level_and_brings_the_median_nearer(n: int) -> None:
     y, k = patients(9000, 6, 4)
-    distribution = ConformalDistribution.fit(Pairs(y[:6000, 0], np.ones(6000), k[:6000, 0]), Regions())
+    curves = QuantileCurves.fit(Pairs(y[:2000, 0], np.ones(2000), k[:2000, 0]))
+    calibrates = Pairs(y[2000:6000, 0], np.ones(4000), k[2000:6000, 0])
+    distribution = ConformalDistribution.fit(calibrates, curves, Regions())
     held: list[bool] = []
     widths, errors = [], []
     for before, row in zip(y[6000:], k[6000:], strict=True):

@@ -11,7 +11,7 @@ from scipy import stats
 
 from ecg_ka import SHIPPED
 from ecg_ka.uncertainty import Calibration, Pairs, Regions
-from tests.ecg_ka.test_label_conditional import drawn
+from tests.ecg_ka.test_label_conditional import CURVES, drawn
 from training.coverage import DRAWS, agreement, draws, scores_by_class
 from training.outputs import Cart
 from training.personal import PersonalConfig
@@ -37,7 +37,7 @@ def test_in_every_region_and_band_the_mean_of_the_draws_is_what_is_promised() ->
 @pytest.mark.parametrize(("estimate_from", "threshold"), [(5.5, 5.5), (6.0, 6.0), (-math.inf, 5.5)])
 def test_the_mean_probability_agrees_with_the_observed_share(estimate_from: float, threshold: float) -> None:
     """On ECGs like those that calibrated: of those with a high estimate, and of all."""
-    calibration = Calibration.fit(Pairs(*drawn(20_000, 1)), Regions())
+    calibration = Calibration.fit(Pairs(*drawn(20_000, 1)), CURVES, Regions())
     test = Pairs(*drawn(20_000, 2))
     n, p, share, (low, high) = agreement(calibration, test, estimate_from, ">=", threshold)
     assert n == (test.estimates >= estimate_from).sum() > 100

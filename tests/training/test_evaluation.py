@@ -34,7 +34,7 @@ def test_the_bundle_is_run_as_it_is_served(evaluated: Path, cohort: Path) -> Non
         assert (row["estimate_mmol_l"], row["spread_mmol_l"]) == given
         predictive = estimator.bundle.calibration.distribution.predict(*given)
         assert row["median_mmol_l"] == predictive.median()
-        assert row["p_below_3_5"] == predictive.probability("<", 3.5).p
+        assert row["p_below_3_5"] == 1 - predictive.p_at_least(3.5)
 
 
 def test_the_page_needs_nothing_else_and_says_what_it_is(evaluated: Path) -> None:

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from ecg_ka.uncertainty import Calibration, Pairs, Regions
-from tests.ecg_ka.test_label_conditional import drawn
+from tests.ecg_ka.test_label_conditional import CURVES, drawn
 from training.answers import LEVEL, answers_for
 from training.card import _bands, _category_alarms, _intervals
 from training.guarantees import guarantees
 
-MADE = Calibration.fit(Pairs(*drawn(2000, 0)), Regions())
+MADE = Calibration.fit(Pairs(*drawn(2000, 0)), CURVES, Regions())
 
 
 def test_coverage_width_bands_and_alarms_are_those_of_single_answers() -> None:
