@@ -36,7 +36,7 @@ from training.references import write_where_possible
 from training.train import predict
 
 LEAST_FOR_CURVES = 1000
-"""From fewer validation ECGs the curves are too rough, and those of the bundle stay; training/LOG.md has the figures."""
+"""From fewer validation ECGs the curves are too rough, and those of the bundle stay: figures in training/LOG.md."""
 
 WIDE_SHARE = 0.95  # of the calibration ECGs have a narrower interval than one that is called wide
 
