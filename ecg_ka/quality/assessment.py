@@ -64,7 +64,7 @@ def assess(record: EcgRecord) -> SignalQuality:
         Flag.IMPLAUSIBLE_AMPLITUDE: _amplitude_note(leads),
         Flag.IMPLAUSIBLE_HEART_RATE: _rate_note(found.heart_rate_bpm),
         Flag.INCONSISTENT_LEADS: _inconsistency_note(inconsistent_mv),
-        Flag.LEAD_REVERSAL_SUSPECTED: _cables_note(interchanged_cables(record.leads, found.coarse, r_peaks, unusable)),
+        Flag.LEAD_REVERSAL_SUSPECTED: _cables_note(beat),
         Flag.LEAD_ORDER_IMPLAUSIBLE: (limb_lead_note(usable.names, usable.signal_mv) or _order_note(beat, record)),
         Flag.WIDE_QRS: _width_note(width_ms),
     }
@@ -132,5 +132,6 @@ def _width_note(width_ms: float | None) -> str | None:
     return f"QRS measures {width_ms:.0f} ms" if width_ms is not None and width_ms >= WIDE_QRS_MS else None
 
 
-def _cables_note(pair: str | None) -> str | None:
+def _cables_note(beat: AveragedBeat | None) -> str | None:
+    pair = None if beat is None else interchanged_cables(beat)
     return f"beside V6 the cables {pair} look interchanged" if pair else None

@@ -19,65 +19,43 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_ka.quality.beats import Coarse, medians
+from ecg_ka.quality.averaged_beat import AveragedBeat
 
-_FIRST_S, _LAST_S = -0.24, 0.40  # of an average beat, from the R peak
 _LEVEL_S = (-0.080, -0.048)  # between P and QRS, where the heart is silent
 _WAVES_S = ((-0.24, -0.072), (-0.064, 0.08), (0.144, 0.40))  # P, QRS, T
-_FEWEST_BEATS = 3
 _FLOOR = 0.05  # of the QRS: a smaller wave, or the noise where P is missing, has little say
 _LEAST_GAIN = {"RA and LA": 2.0, "RA and LL": 4.0}
 
 Values = NDArray[np.float32]
 
 
-def interchanged_cables(
-    names: tuple[str, ...], coarse: Coarse, r_peaks: NDArray[np.int64], unusable: frozenset[str]
-) -> str | None:
+def interchanged_cables(beat: AveragedBeat) -> str | None:
     """``"RA and LA"`` or ``"RA and LL"`` where those limb cables look interchanged, else None.
 
     V6 keeps its view whichever limb cables are interchanged, and looks from where I and, less closely, II look. In the
     average beat their P, QRS and T are therefore mostly alike. The correlations of these waves with V6 are added up for
     I and II as they were recorded and as they would be with the cables put right (I upside down and III for II; III
     upside down for I and II upside down); a pair is named when that raises the sum by more than its limit. Without a
-    beat in I, II and V6, or with fewer than 3 beats, nothing is said.
+    beat in I, II and V6 nothing is said.
     """
     needed = ("I", "II", "V6")
-    if not set(needed) <= set(names) - unusable:
+    if not set(needed) <= set(beat.names):
         return None
-    beat = _average_beat(coarse.signal[[names.index(name) for name in needed]], coarse, r_peaks)
-    if beat is None:
-        return None
-    i, ii, iii = (_agreement(lead, beat, coarse.rate_hz) for lead in (beat[0], beat[1], beat[1] - beat[0]))
+    leads = beat.signal_mv[[beat.names.index(name) for name in needed]]
+    leads = leads - leads[:, beat.samples(*_LEVEL_S)].mean(axis=1, keepdims=True)
+    waves = [beat.samples(*span_s) for span_s in _WAVES_S]
+    i, ii, iii = (_agreement(lead, leads[2], waves) for lead in (leads[0], leads[1], leads[1] - leads[0]))
     gains = {"RA and LA": iii - i - (i + ii), "RA and LL": -iii - ii - (i + ii)}
     raised = {pair: gain for pair, gain in gains.items() if gain > _LEAST_GAIN[pair]}
     return max(raised, key=raised.__getitem__, default=None)
 
 
-def _average_beat(signal: Values, coarse: Coarse, r_peaks: NDArray[np.int64]) -> Values | None:
-    """The median (leads, m) of all whole beats, about the level before QRS; None of too few."""
-    at = r_peaks // coarse.factor
-    index = at[:, None] + np.arange(round(_FIRST_S * coarse.rate_hz), round(_LAST_S * coarse.rate_hz))
-    index = index[(index[:, 0] >= 0) & (index[:, -1] < signal.shape[1])]
-    if len(index) < _FEWEST_BEATS:
-        return None
-    beat = medians(signal.take(index.T, axis=1))
-    beat -= beat[:, _part(_LEVEL_S, coarse.rate_hz)].mean(axis=1, keepdims=True)
-    return beat
-
-
-def _part(span_s: tuple[float, float], rate_hz: float) -> slice:
-    first = round(_FIRST_S * rate_hz)
-    start, stop = (round(time_s * rate_hz) - first for time_s in span_s)
-    return slice(start, max(stop, start + 1))
-
-
-def _agreement(lead: Values, beat: Values, rate_hz: float) -> float:
-    """The sum, -3 to 3, of the correlations of P, QRS and T in a lead (m,) with those in V6, the last of ``beat``."""
-    floor = _FLOOR**2 * np.square(beat[:, _part(_WAVES_S[1], rate_hz)]).mean()
+def _agreement(lead: Values, v6: Values, waves: list[slice]) -> float:
+    """The sum, -3 to 3, of the correlations of P, QRS and T in a lead (m,) with those in V6 (m,)."""
+    floor = _FLOOR**2 * np.square(v6[waves[1]]).mean()
     total = 0.0
-    for wave in _WAVES_S:
-        ours, theirs = lead[_part(wave, rate_hz)], beat[-1, _part(wave, rate_hz)]
+    for wave in waves:
+        ours, theirs = lead[wave], v6[wave]
         size = np.sqrt(np.square(ours).sum() * np.square(theirs).sum()) + floor * ours.size
         total += float(ours @ theirs / size) if size > 0 else 0.0
     return total
