@@ -26,7 +26,7 @@ from ecg_ka.scoring.journal import CHUNK, Chunk, Journal
 from ecg_ka.scoring.listing import found
 from ecg_ka.scoring.row import COLUMNS, value_of
 from ecg_ka.scoring.source import Source
-from ecg_ka.scoring.tables import TableFormat, table_format, written
+from ecg_ka.scoring.tables import CsvTable, TableFormat, table_format, written
 from ecg_ka.scoring.workers import Workers
 from tests.ecg_ka.command import called
 from tests.ecg_ka.ecgs import csv_bytes, ecg
@@ -226,6 +226,14 @@ def test_a_name_in_a_table_is_text_in_one_line_and_no_formula(tmp_path: Path) ->
     with (tmp_path / "t.csv").open(newline="") as stream:
         (row,) = csv.DictReader(stream)
     assert row["file"] == "'=1+1\\n\\x1b.txt"
+
+
+@pytest.mark.parametrize("start", "=+-@\t\r")
+def test_a_spreadsheet_takes_no_text_of_a_table_for_a_formula(tmp_path: Path, start: str) -> None:
+    with (tmp_path / "t.csv").open("w", newline="") as stream:
+        CsvTable(stream, ("text", "number")).add([[f"{start}1", -1.0]])
+    with (tmp_path / "t.csv").open(newline="") as stream:
+        assert [*csv.reader(stream)][1] == [f"'{start}1", "-1.0"]
 
 
 @pytest.mark.parametrize("kind", TableFormat)
