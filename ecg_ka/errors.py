@@ -21,7 +21,8 @@
     |-- MissingDependency            an optional package is needed for this call
     `-- NoWorkingSpace               no room for the temporary files that a format needs
 
-A message says what was got, what was expected, and what to do.
+A message says what was got, what was expected, and what to do. What :func:`ecg_ka.read` takes it names by its keyword,
+in the words ``Pass fs_hz``, ``Leave fs_hz out`` and ``fs_hz=250 was given``: the command line puts its options there.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import warnings
 
 import typer
 
+from ecg_ka.cli.options import with_options
 from ecg_ka.errors import EcgError
 from ecg_ka.estimate import DISCLAIMER
 
@@ -39,7 +40,7 @@ def main() -> None:
     try:
         _run()
     except EcgError as error:
-        print(f"ecg-ka: {error.title}: {error}", file=sys.stderr)
+        print(f"ecg-ka: {error.title}: {with_options(str(error))}", file=sys.stderr)
         sys.exit(REFUSED)
     except OSError as error:
         if error.filename is not None:

@@ -162,7 +162,7 @@ def export(  # noqa: PLR0913 - one parameter an option
 @app.command()
 def formats() -> None:
     """What is read: each format, how it is known, what has to be given, and its limits."""
-    print(formats_text())
+    print(f"{formats_text()}\n\nfs_hz, units and leads are given as --fs-hz, --units and --leads.")
 
 
 @app.command()

@@ -12,7 +12,19 @@ import typer
 from ecg_ka.bundle import SHIPPED
 from ecg_ka.cli import archive
 from ecg_ka.cli.app import REFUSED, app
-from ecg_ka.cli.options import Age, AsJson, BundleFolder, Files, Fs, Leads, Level, Units, facts_of, records_of
+from ecg_ka.cli.options import (
+    Age,
+    AsJson,
+    BundleFolder,
+    Files,
+    Fs,
+    Leads,
+    Level,
+    Units,
+    facts_of,
+    records_of,
+    with_options,
+)
 from ecg_ka.errors import EcgError, one_line
 from ecg_ka.estimate import Estimate, refusal_dict
 from ecg_ka.estimator import Estimator
@@ -76,7 +88,7 @@ def _answer(
             return EcgError("it is in the history, with its potassium; expected a later ECG")
         return estimator.estimate(record, **options)
     except EcgError as error:
-        return error
+        return type(error)(with_options(str(error)))
 
 
 def _plain(name: str, answer: Estimate | EcgError) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +28,10 @@ BundleFolder = Annotated[Path, typer.Option("--bundle", help="model bundle; the 
 Level = Annotated[float, typer.Option(help="level of the interval, 0.5 to 0.99", min=0.5, max=0.99)]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON only")]
 
+_FACT = "(?:fs_hz|units|leads)"
+_KEYWORD = re.compile(rf"(?<=[Pp]ass ){_FACT}\b|(?<=Leave ){_FACT}\b|\b{_FACT}(?==)")
+"""A keyword of :func:`facts_of` as :mod:`ecg_ka.errors` has it in messages."""
+
 
 def records_of(files: list[Path]) -> list[Path]:
     """Files without the signal files of headers that are given too: a pair is one record."""
@@ -38,3 +43,8 @@ def facts_of(fs_hz: float | None, units: str | None, leads: str | None) -> dict[
     """What :func:`~ecg_ka.readers.read` takes for files that lack them."""
     names = None if leads is None else tuple(name.strip() for name in leads.split(","))
     return {"fs_hz": fs_hz, "units": units, "leads": names}
+
+
+def with_options(message: str) -> str:
+    """The message of an error, keywords of :func:`~ecg_ka.readers.read` as the options that stand for them."""
+    return _KEYWORD.sub(lambda keyword: f"--{keyword[0].replace('_', '-')}", message)

@@ -243,4 +243,5 @@ def _refine(signal: NDArray[np.float32], fs_hz: float, centres: NDArray[np.int64
     windows = signal.take(index, axis=1, mode="clip")  # (leads, beats, window)
     windows -= np.sort(windows, axis=2)[:, :, reach, None]
     distance = np.abs(windows, out=windows).sum(axis=0)
-    return np.unique((centres - reach + np.argmax(distance, axis=1)).clip(0, signal.shape[1] - 1))
+    # the window repeats the sample at an end beyond it; the first of equals lies before the beginning, or at the end
+    return np.unique(np.maximum(centres - reach + np.argmax(distance, axis=1), 0))

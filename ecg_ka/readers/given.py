@@ -49,7 +49,9 @@ class Given:
         if units is not None and unit is None:
             raise MalformedHeader(f"units={units[:20]!r} was given; expected mV, uV or V")
         if leads is not None and (isinstance(leads, str) or not 0 < len(leads) <= MAX_CHANNELS):
-            raise MalformedHeader("leads is not a list of names; expected one name a channel, such as ['I', 'II']")
+            raise MalformedHeader(
+                f"leads={leads!r:.40} was given; expected a list of up to {MAX_CHANNELS} names, one a channel"
+            )
         return cls(fs_hz=fs_hz, units=unit, leads=None if leads is None else tuple(leads))
 
     def sampling_rate(self, stated_hz: float | None) -> float:

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ecg_ka import BANDS_SENTENCE, Estimator, read
+from ecg_ka import BANDS_SENTENCE, EcgError, Estimator, read
 from ecg_ka.exporters import estimates_text
 from tests.ecg_ka.command import called
 from tests.ecg_ka.ecgs import csv_bytes, ecg
-from tests.ecg_ka.writers import counts_uv, dicom, dicom_group
+from tests.ecg_ka.writers import counts_uv, csv, dicom, dicom_channel, dicom_group, edf, json_text, mat, npy
 
 
 def ecg_ka(*arguments: str | Path, code: int = 0) -> str:
@@ -118,6 +118,63 @@ def test_each_kind_of_bad_input_has_its_own_error_and_leaves_nothing(tmp_path: P
     answers = json.loads(ecg_ka("estimate", *(tmp_path / name for name in bad), "--json", code=2))
     assert [a["error"]["type"] for a in answers] == [error for _, error in bad.values()]
     assert sorted(tmp_path.iterdir()) == before
+
+
+UV = counts_uv(5000)
+MV = UV * 1e-3
+HZ = ("--fs-hz", "500")
+ORDER = ("V1", "V2", "V3", "V4", "V5", "V6", "I", "II", "III", "aVR", "aVL", "aVF")
+NO_UNIT = [dicom_channel(lead, ChannelSensitivityUnitsSequence=[]) for lead in ORDER]
+LACKING: dict[str, tuple[bytes, tuple[str, ...], tuple[str, str]]] = {
+    "rate": (csv(MV), (), HZ),
+    "unit": (npy(UV), HZ, ("--units", "uV")),
+    "unit of an EDF signal": (edf(UV, unit=""), (), ("--units", "uV")),
+    "unit of a DICOM channel": (dicom(dicom_group(UV, ChannelDefinitionSequence=NO_UNIT)), (), ("--units", "uV")),
+    "order": (npy(MV[[*range(6, 12), *range(6)]]), HZ, ("--leads", ",".join(ORDER))),
+    "names": (npy(MV[:9]), HZ, ("--leads", ",".join(ORDER[6:] + ORDER[:3]))),
+    "names beside text": (mat(val=MV, remark="Cabrera"), HZ, ("--leads", ",".join(ORDER[6:] + ORDER[:6]))),
+}
+"""Files, the options that do not suffice for them, and the one that they need too."""
+
+
+@pytest.mark.parametrize("case", LACKING)
+def test_what_a_file_lacks_is_asked_for_by_the_name_that_helps(case: str, tmp_path: Path) -> None:
+    data, options, lacking = LACKING[case]
+    with pytest.raises(EcgError, match=rf"[Pp]ass {lacking[0][2:].replace('-', '_')}\b"):
+        read(data, fs_hz=500 if options else None)
+    (path := tmp_path / "ecg").write_bytes(data)
+    for command in (("estimate",), ("estimate", "--json"), ("quality",)):
+        assert f"ass {lacking[0]}" in ecg_ka(*command, path, *options, code=2)
+    assert ecg_ka("quality", path, *options, *lacking)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--fs-hz", "250"), "--fs-hz=250 was given. Leave --fs-hz out"),
+        (("--units", "uV"), "--units=uV was given. Leave --units out"),
+        (("--leads", "I,II"), "--leads=['I', 'II'] was given. Leave --leads out"),
+        (("--fs-hz", "0"), "--fs-hz=0 was given; expected"),
+        (("--units", "kg"), "--units='kg' was given; expected"),
+        (("--leads", "I," * 99), "was given; expected a list of up to 64 names"),
+    ],
+)
+def test_what_contradicts_the_file_is_told_as_it_was_given(options: tuple[str, str], told: str, tmp_path: Path) -> None:
+    (path := tmp_path / "ecg").write_bytes(json_text(MV))
+    for command in ("estimate", "quality"):
+        assert told in ecg_ka(command, path, *options, code=2)
+
+
+def test_what_a_file_itself_calls_fs_hz_keeps_its_name(tmp_path: Path) -> None:
+    (path := tmp_path / "ecg").write_bytes(json_text(MV, fs_hz=0))
+    assert "fs_hz is 0 in the JSON" in ecg_ka("estimate", path, code=2)
+
+
+def test_the_list_of_formats_names_the_options() -> None:
+    text, options = ecg_ka("formats"), ecg_ka("estimate", "--help")
+    for option in ("--fs-hz", "--units", "--leads"):
+        assert option in text
+        assert option in options
 
 
 def test_a_header_and_its_signal_file_are_one_record(tmp_path: Path) -> None:
@@ -298,11 +355,16 @@ def test_history_moves_the_answer_and_is_told(file: Path, tmp_path: Path) -> Non
         ("path,potassium_mmol_l\nearlier.csv,high\n", "potassium 'high'; expected a value from 1 to 12"),
         ("path,potassium_mmol_l\nabsent.csv,4.1\n", "absent.csv"),
         ("path,potassium_mmol_l\npairs.csv,4.1\n", "pairs.csv, ECG 'pairs.csv'"),
+        (
+            "path,potassium_mmol_l\nno_rate.csv,4.1\n",
+            "'no_rate.csv': the file states no sampling rate and none is assumed. Pass --fs-hz.",
+        ),
         ("path,potassium_mmol_l\nearlier.csv,4.1\nearlier.csv,4.2\n", "lists an ECG twice"),
     ],
 )
 def test_a_history_that_cannot_be_read_ends_with_one_line(file: Path, tmp_path: Path, table: str, told: str) -> None:
     (tmp_path / "earlier.csv").write_bytes(csv_bytes(ecg(4, 4.1)))
+    (tmp_path / "no_rate.csv").write_bytes(csv(MV))
     (tmp_path / "pairs.csv").write_text(table)
     assert told in ecg_ka("estimate", file, "--history", tmp_path / "pairs.csv", code=2)
 

@@ -89,6 +89,25 @@ def test_others_seldom_are_and_neither_is_what_the_network_learned_to_do_without
     assert flagged(estimator, records, two_chest_leads_missing) <= 0.17
 
 
+@pytest.mark.parametrize("blank", [(), (1,), (0, 2)])
+def test_the_distance_is_the_mean_square_of_what_is_known_and_knows_nothing_else(blank: tuple[int, ...]) -> None:
+    """Of Mahalanobis, in units of the usual one: in double precision, by solving."""
+    rng = np.random.default_rng(3)
+    prints = [fingerprint(rng.normal(size=(3, 2500)).astype(np.float32), 250.0) for _ in range(100)]
+    points = rng.normal(size=(100, 4)).astype(np.float32)
+    model = NoveltyModel.fit(points[:90], prints[:90], (points[90:], prints[90:]))
+    signal = rng.normal(size=(3, 2500)).astype(np.float32)
+    signal[list(blank)] = 0
+    found = fingerprint(signal, 250.0)
+    there = np.concatenate([np.ones(4, dtype=bool), found.known])
+    assert there.all() == (not blank)
+    z = ((np.concatenate([points[0], found.values]) - model.mean) / model.scale)[there]
+    square = z @ np.linalg.solve(model.correlation[there][:, there].astype(np.float64), z)
+    assert model.distance(points[0], found) == pytest.approx(square / there.sum() / model.usual[0], rel=1e-4)
+    other = replace(found, values=np.where(found.known, found.values, 9.0))
+    assert model.distance(points[0], other) == model.distance(points[0], found)
+
+
 def test_the_p_value_counts_the_calibration_ecgs_that_lie_as_far(estimator: Estimator) -> None:
     model = replace(estimator.bundle.novelty, scores=np.array([0.5, 1.0, 1.5], dtype=np.float32))
     record = simulated(1, 3).records[0]

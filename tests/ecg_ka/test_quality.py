@@ -92,6 +92,14 @@ def test_smaller_beats_among_large_ones_are_found(small: float) -> None:
     assert seen(detect_r_peaks(signal, 500.0), times_s, 500.0)
 
 
+@pytest.mark.parametrize("few", [slice(0, 2), slice(-2, None)])
+def test_beats_that_are_small_at_one_end_are_found_whatever_those_at_the_other_are(few: slice) -> None:
+    signal, times_s = synthetic(duration_s=20.0), beats_s(72.0, 20.0)
+    for beat in times_s[few]:
+        signal[:, round((beat - 0.3) * 500) : round((beat + 0.5) * 500)] *= np.float32(0.15)
+    assert seen(detect_r_peaks(signal, 500.0), times_s, 500.0)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 10_000),

@@ -13,6 +13,7 @@ from ecg_ka import Estimator, Flag, read
 from ecg_ka.quality import assess, assessment
 from ecg_ka.quality.averaged_beat import AveragedBeat, average_beat
 from ecg_ka.quality.lead_order import limb_lead_note
+from ecg_ka.quality.qrs import qrs_ms
 from ecg_ka.record import INDEPENDENT_LEADS, EcgRecord
 from training.alterations import (
     Alteration,
@@ -58,6 +59,23 @@ def test_a_qrs_width_scales_with_time_and_not_with_gain(truth: Simulated) -> Non
     width = assess(record).qrs_ms or 0
     assert assess(replace(record, signal_mv=2 * record.signal_mv)).qrs_ms == pytest.approx(width, rel=1e-3)
     assert assess(replace(record, fs_hz=0.8 * record.fs_hz)).qrs_ms == pytest.approx(width / 0.8, rel=0.08)
+
+
+@pytest.mark.parametrize("rate_hz", [250.0, 500.0])
+@pytest.mark.parametrize("second_mv", [0.5, 2.0])
+def test_a_pause_of_12_ms_lies_within_qrs_and_a_longer_one_ends_it(rate_hz: float, second_mv: float) -> None:
+    """Two steps of one lead, of which the steeper one is where QRS is: the other follows it, or comes before."""
+    r, n, longest = round(0.24 * rate_hz), round(0.64 * rate_hz), round(0.012 * rate_hz)
+
+    def samples(*steps: tuple[int, float]) -> float:
+        signal = np.sum([height * (np.arange(n) > place) for place, height in steps], axis=0)[None].astype(np.float32)
+        width = qrs_ms(AveragedBeat(names=("II",), signal_mv=signal, rate_hz=rate_hz))
+        assert width is not None
+        return width / 1000 * rate_hz
+
+    widths = [samples((r, 1.0), (r + 1 + pause, second_mv)) for pause in range(1, longest + 2)]
+    np.testing.assert_allclose(np.diff(widths[:-1]), 1)
+    assert widths[-1] == pytest.approx(samples((r, 1.0)))
 
 
 def test_the_averaged_beat_has_its_r_peak_where_it_says(truth: Simulated, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -168,8 +168,14 @@ def test_too_large(tmp_path: Path) -> None:
     with pytest.raises(errors.RecordTooLarge):
         read({str(number): b"x" for number in range(MAX_FILES + 1)})
     crowd = _write(tmp_path / "crowd", {str(number): b"x" for number in range(MAX_FILES + 1)})
-    with pytest.raises(errors.RecordTooLarge):
+    with pytest.raises(errors.RecordTooLarge, match="the folder holds more"):  # known before a file is read
         read(crowd)
+
+
+def test_an_ecg_may_stand_among_as_many_files_as_the_limit_says(tmp_path: Path) -> None:
+    contents = PAIR | {f"{number}.txt": b"..." for number in range(MAX_FILES - len(PAIR))}
+    for source in (contents, zipped(contents), _write(tmp_path / "folder", contents)):
+        assert read(source).source.sha256 == read(PAIR).source.sha256
 
 
 def _member(mode: int) -> zipfile.ZipInfo:

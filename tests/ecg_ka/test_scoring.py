@@ -12,12 +12,13 @@ import zipfile
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet
 import pytest
 
-from ecg_ka import SHIPPED, EcgError, Estimator, MissingDependency, UnreadableRecord, read
+from ecg_ka import LEADS, SHIPPED, EcgError, Estimator, MissingDependency, RecordTooLarge, UnreadableRecord, read
 from ecg_ka.exporters.wfdb import record_wfdb
-from ecg_ka.readers.limits import MAX_FILES
+from ecg_ka.readers.limits import MAX_FILES, MAX_HEADER_BYTES, MAX_INPUT_BYTES
 from ecg_ka.scoring import Job, Totals, score_archive, would_overwrite
 from ecg_ka.scoring.archive_run import _scored
 from ecg_ka.scoring.job import Scorer
@@ -25,11 +26,12 @@ from ecg_ka.scoring.journal import CHUNK, Chunk, Journal
 from ecg_ka.scoring.listing import found
 from ecg_ka.scoring.row import COLUMNS, value_of
 from ecg_ka.scoring.source import Source
-from ecg_ka.scoring.tables import TableFormat, table_format, written
+from ecg_ka.scoring.tables import CsvTable, TableFormat, table_format, written
 from ecg_ka.scoring.workers import Workers
 from tests.ecg_ka.command import called
 from tests.ecg_ka.ecgs import csv_bytes, ecg
 from tests.ecg_ka.mortal import ends_its_process
+from tests.ecg_ka.writers import counts_uv, npz, wfdb_pair, zipped
 
 WFDB = record_wfdb(ecg(1, 5.0), "r")
 CSV = csv_bytes(ecg(4, 6.4))
@@ -111,6 +113,76 @@ def test_a_header_in_a_zip_brings_no_more_files_than_an_ecg_may_have(tmp_path: P
     assert len(first.members) == len(second.members) == MAX_FILES + 1
 
 
+def test_a_zip_counts_as_a_folder_only_where_it_holds_several_ecgs(tmp_path: Path) -> None:
+    """Else it is read as it is: an .npz is one ECG in several files, and what is damaged says so."""
+    several = zipped({**WFDB, "x.csv": CSV})
+    arrays = npz(signal=ecg(1).signal_mv, fs=500)
+    for name, data in {"arrays": arrays, "cut": several[:-9], "one": zipped(WFDB), "several": several}.items():
+        (tmp_path / f"{name}.zip").write_bytes(data)
+    errors = {Path(str(row[0])).name: value_of(row, "error") for row in Scorer(job()).rows([*found([str(tmp_path)])])}
+    assert errors.pop("cut.zip") == "TruncatedFile"
+    assert errors == dict.fromkeys(["arrays.zip", "one.zip", "several.zip!r.hea", "several.zip!x.csv"])
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "method", "is_opened"),
+    [
+        (MAX_HEADER_BYTES, zipfile.ZIP_STORED, True),
+        (MAX_HEADER_BYTES + 1, zipfile.ZIP_STORED, False),
+        (2000, zipfile.ZIP_DEFLATED, True),
+        (2000, zipfile.ZIP_LZMA, False),
+    ],
+)
+def test_a_header_in_a_zip_is_opened_only_within_the_limits(
+    tmp_path: Path, n_bytes: int, method: int, is_opened: bool
+) -> None:
+    header = (WFDB["r.hea"] + b"#").ljust(n_bytes, b"x")
+    (tmp_path / "a.zip").write_bytes(zipped({**WFDB, "r.hea": header, "x.csv": CSV}, method))
+    members = [source.members for source in found([str(tmp_path)])]
+    assert members == ([("r.hea", "r.dat"), ("x.csv",)] if is_opened else [("r.dat",), ("r.hea",), ("x.csv",)])
+
+
+def test_an_ecg_in_a_zip_has_no_more_files_than_one_in_a_folder(tmp_path: Path) -> None:
+    row = counts_uv(5000)[0].astype("<i2").tobytes()
+    for n_signals in (MAX_FILES - 1, MAX_FILES):
+        names = [*LEADS, *(f"X{number}" for number in range(n_signals - len(LEADS)))]
+        lines = [f"r {n_signals} 500 5000", *(f"{name}.dat 16 1000/mV 16 0 0 0 0 {name}" for name in names)]
+        signals = {f"{name}.dat": row for name in names}
+        path = tmp_path / f"{n_signals}.zip"
+        path.write_bytes(zipped({"r.hea": "\n".join(lines).encode(), **signals, "x.csv": CSV}))
+    fits, too_many = (source for source in found([str(tmp_path)]) if source.members[0] == "r.hea")
+    assert fits.read({}).leads == LEADS
+    with pytest.raises(UnreadableRecord, match=f"{MAX_FILES + 1} files in the zip are one ECG"):
+        too_many.read({})
+
+
+def test_an_ecg_in_a_zip_is_unpacked_up_to_the_bytes_that_an_ecg_may_have(tmp_path: Path) -> None:
+    header, samples = wfdb_pair(np.tile(counts_uv(1000), 800), comments="#").values()
+    for more in (0, 1):
+        files = {"a.hea": header.ljust(MAX_INPUT_BYTES - len(samples) + more, b"x"), "a.dat": samples}
+        (tmp_path / f"{more}.zip").write_bytes(zipped({**files, "x.csv": CSV}, zipfile.ZIP_STORED))
+    fits, too_large = (source for source in found([str(tmp_path)]) if source.members[0] == "a.hea")
+    assert fits.read({}).duration_s == 1600
+    with pytest.raises(RecordTooLarge, match=r"'a\.dat' in the zip"):
+        too_large.read({})
+
+
+def test_what_a_zip_may_not_hold_costs_no_other_ecg_in_it_its_answer(tmp_path: Path) -> None:
+    bomb = b"I,II\n" + b"0,0\n" * 1_000_000
+    (tmp_path / "a.zip").write_bytes(zipped({"bomb.csv": bomb, "within.csv": zipped({"x.csv": CSV}), "x.csv": CSV}))
+    rows = Scorer(job()).rows([*found([str(tmp_path)])])
+    assert [value_of(row, "error") for row in rows] == ["RecordTooLarge", "UnreadableRecord", None]
+    assert "times its size" in str(value_of(rows[0], "reason"))
+
+
+def test_a_zip_that_changed_since_it_was_listed_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(zipped({"x.csv": CSV, "y.csv": CSV}))
+    (tmp_path / "b.zip").write_bytes(b"no zip any more")
+    for name, member in (("a.zip", "gone.csv"), ("b.zip", "x.csv"), ("gone.zip", "x.csv")):
+        with pytest.raises(UnreadableRecord, match="cannot be read any more"):
+            Source(str(tmp_path / name), (member,)).read({})
+
+
 def test_a_table_has_a_row_an_ecg_that_says_what_an_estimate_of_it_alone_says(archive: Path, tmp_path: Path) -> None:
     counts = score_archive(job(archive), tmp_path / "t.ndjson", workers=1, as_finished=False)
     assert counts == Totals(estimated=5, withheld=0, refused=1)
@@ -154,6 +226,14 @@ def test_a_name_in_a_table_is_text_in_one_line_and_no_formula(tmp_path: Path) ->
     with (tmp_path / "t.csv").open(newline="") as stream:
         (row,) = csv.DictReader(stream)
     assert row["file"] == "'=1+1\\n\\x1b.txt"
+
+
+@pytest.mark.parametrize("start", "=+-@\t\r")
+def test_a_spreadsheet_takes_no_text_of_a_table_for_a_formula(tmp_path: Path, start: str) -> None:
+    with (tmp_path / "t.csv").open("w", newline="") as stream:
+        CsvTable(stream, ("text", "number")).add([[f"{start}1", -1.0]])
+    with (tmp_path / "t.csv").open(newline="") as stream:
+        assert [*csv.reader(stream)][1] == [f"'{start}1", "-1.0"]
 
 
 @pytest.mark.parametrize("kind", TableFormat)

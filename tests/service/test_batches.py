@@ -314,6 +314,9 @@ def test_a_worker_says_that_it_lives_and_ends_when_told(tmp_path: Path, bundle_f
     assert program(tmp_path, "worker").wait(60) == 2  # nothing to work on
 
 
-def test_a_spreadsheet_takes_no_cell_for_a_formula() -> None:
-    result = {"position": 0, "status": 415, "estimate_id": None, "answer": {"type": "=cmd|' /C calc'!A0"}}
-    assert list(rows.as_csv([result]))[1].endswith(",'=cmd|' /C calc'!A0\r\n")
+@pytest.mark.parametrize("start", "=+-@\t\r")
+def test_a_spreadsheet_takes_no_cell_for_a_formula(start: str) -> None:
+    text = f"{start}cmd|' /C calc'!A0"
+    result = {"position": -1, "status": 415, "estimate_id": None, "answer": {"type": text}}
+    (position, *_, problem) = [*csv.reader(list(rows.as_csv([result])))][1]
+    assert (position, problem) == ("-1", f"'{text}")

@@ -68,6 +68,20 @@ def test_what_the_caller_knows_travels_to_the_library(
     assert answer.json()["interval"]["level"] == 0.8
 
 
+def test_what_a_file_lacks_is_asked_for_by_the_name_of_the_field_that_helps(
+    server: Any, beats_mv: NDArray[np.float64]
+) -> None:
+    names = (*ecg_ka.LEADS[6:], *ecg_ka.LEADS[:6])
+    np.save(buffer := io.BytesIO(), (beats_mv * 1000).round().astype(np.int16)[[ecg_ka.LEADS.index(n) for n in names]])
+    fields: dict[str, str] = {}
+    for name, value in {"leads": ",".join(names), "fs_hz": "500", "units": "uV"}.items():
+        refused = server.client.post("/v1/predict", files=as_upload(buffer.getvalue()), data=fields)
+        assert refused.status_code == 400
+        assert f"Pass {name}" in refused.json()["detail"]
+        fields[name] = value
+    assert server.client.post("/v1/predict", files=as_upload(buffer.getvalue()), data=fields).status_code == 200
+
+
 def test_every_flag_goes_out_with_its_sentence(estimator: ecg_ka.Estimator, json_bytes: bytes) -> None:
     answer = replace(estimator.estimate(ecg_ka.read(json_bytes)), flags=tuple(ecg_ka.Flag)).to_dict()
     told = EstimateOut.model_validate(answer).model_dump(mode="json")["flags"]
