@@ -12,7 +12,7 @@ from ecg_ka.quality.averaged_beat import AveragedBeat, average_beat
 from ecg_ka.quality.cables import interchanged_cables
 from ecg_ka.quality.einthoven import disagreements_mv
 from ecg_ka.quality.grades import HEART_RATE_RANGE_BPM, Grade, LeadQuality, graded
-from ecg_ka.quality.lead_order import limb_lead_note, order_note
+from ecg_ka.quality.lead_order import LIMB_STRIDE, limb_lead_note, order_note
 from ecg_ka.quality.pacing import is_paced
 from ecg_ka.quality.qrs import WIDE_QRS_MS, qrs_ms
 from ecg_ka.quality.rhythm import is_irregular
@@ -65,14 +65,14 @@ def assess(record: EcgRecord) -> SignalQuality:
         Flag.IMPLAUSIBLE_HEART_RATE: _rate_note(found.heart_rate_bpm),
         Flag.INCONSISTENT_LEADS: _inconsistency_note(inconsistent_mv),
         Flag.LEAD_REVERSAL_SUSPECTED: _cables_note(beat),
-        Flag.LEAD_ORDER_IMPLAUSIBLE: (limb_lead_note(usable.names, usable.signal_mv) or _order_note(beat, record)),
+        Flag.LEAD_ORDER_IMPLAUSIBLE: _limb_note(usable, record) or _order_note(beat, record),
         Flag.WIDE_QRS: _width_note(width_ms),
     }
     raised = {flag for flag, note in doubts.items() if note}
     seen = {
         Flag.LOW_QUALITY: found.grade in (Grade.POOR, Grade.UNUSABLE),
         Flag.IRREGULAR_RHYTHM: is_irregular(r_peaks),
-        Flag.PACED_SUSPECTED: is_paced(usable.signal_mv[::-2], record.fs_hz, r_peaks),
+        Flag.PACED_SUSPECTED: is_paced(record.signal_mv[usable.rows[::-2]], record.fs_hz, r_peaks),
     }
     return SignalQuality(
         leads=leads,
@@ -87,19 +87,17 @@ def assess(record: EcgRecord) -> SignalQuality:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Usable:
-    """The independent leads with a heartbeat: ``signal_mv`` (leads, n), and which ``rows`` of the record they are."""
+    """The independent leads with a heartbeat, and which rows of the record they are."""
 
     names: tuple[str, ...]
     rows: list[int]
-    signal_mv: NDArray[np.float32]
 
     @classmethod
     def among(cls, record: EcgRecord, unusable: frozenset[str]) -> _Usable:
         """All leads of a record that has none of the independent ones."""
         there = [lead for lead in record.leads if lead not in unusable] or list(record.leads)
         names = tuple(lead for lead in INDEPENDENT_LEADS if lead in there) or tuple(there)
-        rows = [record.leads.index(name) for name in names]
-        return cls(names=names, rows=rows, signal_mv=record.signal_mv[rows])
+        return cls(names=names, rows=[record.leads.index(name) for name in names])
 
 
 def _amplitude_note(leads: tuple[LeadQuality, ...]) -> str | None:
@@ -121,6 +119,10 @@ def _inconsistency_note(inconsistent_mv: dict[str, float]) -> str | None:
         return None
     leads = ", ".join(f"{lead} (by up to {mv:.2f} mV)" for lead, mv in inconsistent_mv.items())
     return f"not what I and II make it: {leads}"
+
+
+def _limb_note(usable: _Usable, record: EcgRecord) -> str | None:
+    return limb_lead_note(usable.names, record.signal_mv[usable.rows, ::LIMB_STRIDE])
 
 
 def _order_note(beat: AveragedBeat | None, record: EcgRecord) -> str | None:

@@ -48,8 +48,10 @@ _PRODUCTS = (
 _LIMB = {"I": (1.0, 0.0), "II": (0.0, 1.0), **DERIVED_FROM_I_II}
 
 _LEAST_GAIN_CHEST, _LEAST_GAIN_LIMB = 0.1, 0.4  # log of misfit as named over misfit of the best exchange
-_STRIDE = 4  # samples: enough to compare
-_SAME_LEAD = 0.07  # root mean square of the difference, as a share of the lead's: PTB-XL above 0.12, simulated 0.19
+LIMB_STRIDE = 4
+"""Of the samples in which chest leads and limb leads are compared: more would tell no more."""
+
+_SAME_LEAD = 0.07  # root mean square of the difference, as a share of the lead's: PTB-XL above 0.12, simulated 0.08
 
 Matrices = NDArray[np.float64]
 
@@ -75,12 +77,12 @@ def order_note(beat: AveragedBeat, *, limb_leads_checked: bool) -> str | None:
 
 
 def limb_lead_note(names: tuple[str, ...], signal_mv: NDArray[np.float32]) -> str | None:
-    """Which of V1-V6 among ``signal_mv`` (leads, n) is, step by step, I, II or a lead that follows from them; a cart
-    makes those sample by sample, so that they agree to within rounding, which no chest lead does."""
+    """Which of V1-V6 among ``signal_mv`` (leads, n), every :data:`LIMB_STRIDE`-th sample, is, step by step, I, II or a
+    lead that follows from them; a cart makes those sample by sample, so that they agree to within rounding, which no
+    chest lead does."""
     if not {"I", "II"} <= set(names):
         return None
-    coarse = signal_mv[:, ::_STRIDE]
-    steps = coarse[:, 1:] - coarse[:, :-1]
+    steps = signal_mv[:, 1:] - signal_mv[:, :-1]
     products: list[list[float]] = (steps @ steps.copy().T).tolist()  # a matrix times itself takes twice as long
     i, ii = names.index("I"), names.index("II")
     with_i, with_ii = products[i], products[ii]
