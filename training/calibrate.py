@@ -12,6 +12,7 @@ stays as the bundle has it. It never calibrates, because what the calibration gu
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -98,7 +99,7 @@ def calibrate(config: CalibrateConfig) -> Bundle:
     calibration = Calibration.fit(pairs, _curves(network, cohort, bundle), bundle.regions)
     print(_told(calibration))
     repeats = cohort if config.repeats is None else Cohort.open(config.repeats)
-    personal = variance_components(network, repeats, config.of)
+    personal = variance_components(network, repeats, config.of.splits)
     print(_told_of_patients(personal))
     test = _pairs(network, cohort, cohort.rows(Split.TEST))
     save_bundle(
@@ -130,9 +131,14 @@ def members_of(bundle: Bundle) -> list[PotassiumNet]:
     return members
 
 
-def variance_components(network: PotassiumNet, cohort: Cohort, of: Of) -> VarianceComponents | None:
-    """From all ECGs of the patients that calibrate; None when too few of them have several."""
-    rows = np.flatnonzero(np.isin(cohort.index["split"], of.splits))
+def curves_of_errors(network: PotassiumNet, cohort: Cohort) -> QuantileCurves:
+    """From the validation split, one ECG a patient: none of them calibrates."""
+    return QuantileCurves.fit(_pairs(network, cohort, cohort.first_rows(Split.VALIDATION)))
+
+
+def variance_components(network: PotassiumNet, cohort: Cohort, splits: Collection[Split]) -> VarianceComponents | None:
+    """From all ECGs of the patients of some splits; None when too few of them have several."""
+    rows = np.flatnonzero(np.isin(cohort.index["split"], [*splits]))
     patients = cohort.index["patient"][rows]
     _, who, n = np.unique(patients, return_inverse=True, return_counts=True)
     rows = rows[n[who] > 1]
@@ -162,11 +168,11 @@ def _rows(cohort: Cohort, of: Of) -> NDArray[np.int64]:
 
 
 def _curves(network: PotassiumNet, cohort: Cohort, bundle: Bundle) -> QuantileCurves:
-    rows = cohort.first_rows(Split.VALIDATION)
-    if len(rows) < LEAST_FOR_CURVES:
-        print(f"curves of errors as in the bundle: {len(rows)} validation ECGs, fewer than {LEAST_FOR_CURVES:,}")
+    n = len(cohort.first_rows(Split.VALIDATION))
+    if n < LEAST_FOR_CURVES:
+        print(f"curves of errors as in the bundle: {n} validation ECGs, fewer than {LEAST_FOR_CURVES:,}")
         return bundle.calibration.distribution.curves
-    return QuantileCurves.fit(_pairs(network, cohort, rows))
+    return curves_of_errors(network, cohort)
 
 
 def _pairs(network: PotassiumNet, cohort: Cohort, rows: NDArray[np.int64]) -> Pairs:

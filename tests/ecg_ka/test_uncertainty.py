@@ -279,3 +279,9 @@ def test_the_coverage_beside_the_interval_is_that_of_the_calibration_ecgs(level:
 def test_without_a_high_label_the_coverage_of_high_labels_is_unknown() -> None:
     made = ConformalDistribution.fit(Pairs(np.full(50, 4.0), np.ones(50), np.linspace(3, 5, 50)), NORMAL, REGIONS)
     assert made.predict(4.0, 1.0).interval(0.9).coverage_at_least_5_5 is None
+
+
+def test_no_answer_can_change_the_scores_that_all_share() -> None:
+    made, *_ = fitted(300, 0)
+    with pytest.raises(ValueError, match="read-only"):
+        made.predict(4.2, 0.3).scores[0] = 9.0
