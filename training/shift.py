@@ -139,8 +139,8 @@ waves that the filter of the cart distorts."""
 
 _LOCAL = """The same shifted ECGs, with the calibration rewritten from other patients of the same place, as
 `python -m training.calibrate` does without 1,000 more of them for the quantile curves; network, estimates and curves
-stay as they are. A predicted region with fewer than 100 of the pairs is joined to its neighbour, which shows in the last
-column."""
+stay as they are. A predicted region with fewer than 100 of the pairs is joined to its neighbour, which shows in the
+last column."""
 
 _DRAWS = """{n:,} simulated ECGs of flat potassium. {draws:,} times {calibration:,} of each true region or band
 calibrate and {test:,} others of it are tested: what is left is chance, and it follows the beta-binomial distribution.

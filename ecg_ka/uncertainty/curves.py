@@ -129,7 +129,7 @@ def _knots(estimates: Numbers) -> Numbers:
 def _is_beside_enough(k: int, estimates: Numbers) -> bool:
     """Within a step of a knot, but for what rounding puts there from the next one."""
     near = np.abs(estimates - k * _STEP_MMOL_L) < _STEP_MMOL_L - ROUNDING
-    return np.count_nonzero(near) >= _LEAST
+    return int(near.sum()) >= _LEAST
 
 
 def _weighted_quantiles(errors: Numbers, weights: Numbers) -> Numbers:

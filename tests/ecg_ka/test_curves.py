@@ -100,10 +100,16 @@ def test_where_the_middle_has_too_few_ecgs_one_knot_takes_all(apart: float, n_be
     rng = np.random.default_rng(n_between)
     estimates = np.concatenate([np.full(200, 4.4 - apart), np.full(n_between, 4.4), np.full(200, 4.4 + apart)])
     labels = estimates + rng.normal(0, 0.5, len(estimates))
-    made = QuantileCurves.fit(Pairs(estimates, np.full(len(estimates), 0.5), labels))
+    made = QuantileCurves.fit(Pairs(estimates, np.full(len(estimates), 5.0), labels))
     np.testing.assert_allclose(made.knots, [4.4])
-    expected = np.quantile((labels - estimates) / 0.5, LEVELS, method="hazen")
+    expected = np.quantile((labels - estimates) / 5.0, LEVELS, method="hazen")
     np.testing.assert_allclose(made.quantiles[0], expected, atol=1e-5)
+
+
+def test_the_knots_lie_where_most_ecgs_do_however_far_some_are() -> None:
+    estimates = np.concatenate([np.random.default_rng(0).uniform(3.8, 4.4, 1000), np.full(400, 9.0)])
+    made = QuantileCurves.fit(Pairs(estimates, np.ones(1400), estimates))
+    np.testing.assert_allclose(made.knots, [3.6, 4.0, 4.4], atol=1e-6)
 
 
 @pytest.mark.parametrize("estimate", [2.8, 3.6, 4.0, 4.3, 5.2])
