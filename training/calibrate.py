@@ -6,8 +6,9 @@ One ECG a patient calibrates and tests, since several of one patient are not exc
 patients with several ECGs, of the same cohort or of ``--repeats``, give the variance components of personal
 calibration. What is printed: how many ECGs calibrated each band, and which band is in every answer for lack of them.
 
-How errors change with the estimate is found in the validation split where that has 1,000 ECGs, one a patient; else it
-stays as the bundle has it. It never calibrates, because what the calibration guarantees rests on that.
+The quantile curves, which say how errors change with the estimate, come from the validation split where that has 1,000
+ECGs, one a patient; else those of the bundle stay. The validation split never calibrates, because what the calibration
+guarantees rests on curves of other ECGs: split one place by the same key each time.
 """
 
 from __future__ import annotations
