@@ -76,6 +76,26 @@ def test_the_quantiles_of_errors_are_found_at_each_estimate() -> None:
         np.testing.assert_allclose(found, expected, atol=0.13)
 
 
+def test_the_nearer_to_a_knot_the_more_an_ecg_counts_and_beyond_the_last_one_all_count_alike() -> None:
+    """Errors that are known exactly, rising with the estimate: a quantile of them is one of the estimates around."""
+    estimates = np.linspace(3.0, 5.2, 22_001)
+    made = QuantileCurves.fit(Pairs(estimates, np.ones(22_001), 2 * estimates))
+    assert len(made.knots) == 7
+    for knot, quantiles in zip(made.knots.astype(np.float64), made.quantiles, strict=True):
+        weights = np.maximum(1 - np.abs(estimates - knot) / 0.4, 0)
+        beyond = estimates < knot if knot == made.knots[0] else estimates > knot
+        weights = np.where(beyond & (knot in made.knots[[0, -1]]), 1, weights)
+        below = [weights[estimates < q].sum() / weights.sum() for q in quantiles]
+        np.testing.assert_allclose(below, LEVELS, atol=2e-3)
+
+
+def test_a_quantile_lies_in_the_middle_of_its_ecg() -> None:
+    """Else the median of a hundred ECGs would be off by half of one."""
+    errors = np.random.default_rng(0).normal(0, 1, 101)
+    made = QuantileCurves.fit(Pairs(np.full(101, 4.0), np.ones(101), 4.0 + errors))
+    assert made.at(4.0, 1.0).value(0.0) == pytest.approx(4.0 + np.median(errors), abs=1e-6)
+
+
 @pytest.mark.parametrize("n", [0, 1, 99])
 def test_few_ecgs_tell_no_curve(n: int) -> None:
     found = QuantileCurves.fit(stretched(60_000, 1).where(np.arange(60_000) < n))
