@@ -23,7 +23,7 @@ from ecg_ka.uncertainty.scores import ROUNDING, Pairs, Scores
 LEVELS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975, 0.99)
 """Of the quantiles."""
 
-_STEP_MMOL_L = 0.4  # between knots: of 0.3, 0.4 and 0.5 least log loss at 3.0, least falls of P(K >= 5.5): training/LOG.md
+_STEP_MMOL_L = 0.4  # between knots: of 0.3, 0.4 and 0.5 least log loss at 3.0, least falls of P(K >= 5.5)
 _LEAST = 100  # ECGs within a step of a knot: the outermost quantiles are then of single ones
 _LEAST_RISE = 1e-3  # from one quantile to the next, in spreads
 _PLACES = np.array([NormalDist().inv_cdf(level) for level in LEVELS])
