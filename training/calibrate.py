@@ -6,12 +6,14 @@ One ECG a patient calibrates and tests, since several of one patient are not exc
 patients with several ECGs, of the same cohort or of ``--repeats``, give the variance components of personal
 calibration. What is printed: how many ECGs calibrated each band, and which band is in every answer for lack of them.
 
-How errors change with the estimate is found in the validation split where that has 1,000 ECGs, one a patient; else it
-stays as the bundle has it. It never calibrates, because what the calibration guarantees rests on that.
+The quantile curves, which say how errors change with the estimate, come from the validation split where that has 1,000
+ECGs, one a patient; else those of the bundle stay. The validation split never calibrates, because what the calibration
+guarantees rests on curves of other ECGs: split one place by the same key each time.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -98,7 +100,7 @@ def calibrate(config: CalibrateConfig) -> Bundle:
     calibration = Calibration.fit(pairs, _curves(network, cohort, bundle), bundle.regions)
     print(_told(calibration))
     repeats = cohort if config.repeats is None else Cohort.open(config.repeats)
-    personal = variance_components(network, repeats, config.of)
+    personal = variance_components(network, repeats, config.of.splits)
     print(_told_of_patients(personal))
     test = _pairs(network, cohort, cohort.rows(Split.TEST))
     save_bundle(
@@ -130,9 +132,14 @@ def members_of(bundle: Bundle) -> list[PotassiumNet]:
     return members
 
 
-def variance_components(network: PotassiumNet, cohort: Cohort, of: Of) -> VarianceComponents | None:
-    """From all ECGs of the patients that calibrate; None when too few of them have several."""
-    rows = np.flatnonzero(np.isin(cohort.index["split"], of.splits))
+def curves_of_errors(network: PotassiumNet, cohort: Cohort) -> QuantileCurves:
+    """From the validation split, one ECG a patient: none of them calibrates."""
+    return QuantileCurves.fit(_pairs(network, cohort, cohort.first_rows(Split.VALIDATION)))
+
+
+def variance_components(network: PotassiumNet, cohort: Cohort, splits: Collection[Split]) -> VarianceComponents | None:
+    """From all ECGs of the patients of some splits; None when too few of them have several."""
+    rows = np.flatnonzero(np.isin(cohort.index["split"], [*splits]))
     patients = cohort.index["patient"][rows]
     _, who, n = np.unique(patients, return_inverse=True, return_counts=True)
     rows = rows[n[who] > 1]
@@ -162,11 +169,11 @@ def _rows(cohort: Cohort, of: Of) -> NDArray[np.int64]:
 
 
 def _curves(network: PotassiumNet, cohort: Cohort, bundle: Bundle) -> QuantileCurves:
-    rows = cohort.first_rows(Split.VALIDATION)
-    if len(rows) < LEAST_FOR_CURVES:
-        print(f"curves of errors as in the bundle: {len(rows)} validation ECGs, fewer than {LEAST_FOR_CURVES:,}")
+    n = len(cohort.first_rows(Split.VALIDATION))
+    if n < LEAST_FOR_CURVES:
+        print(f"curves of errors as in the bundle: {n} validation ECGs, fewer than {LEAST_FOR_CURVES:,}")
         return bundle.calibration.distribution.curves
-    return QuantileCurves.fit(_pairs(network, cohort, rows))
+    return curves_of_errors(network, cohort)
 
 
 def _pairs(network: PotassiumNet, cohort: Cohort, rows: NDArray[np.int64]) -> Pairs:

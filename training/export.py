@@ -22,8 +22,8 @@ from ecg_ka.losses import LabelDistribution
 from ecg_ka.network import NetworkConfig, PotassiumNet, n_parameters
 from ecg_ka.policy import Policy
 from ecg_ka.preprocess import SignalSpec
-from ecg_ka.uncertainty import Calibration, LabelDensity, QuantileCurves, Regions, VarianceComponents
-from training.calibrate import Of, licences_of, variance_components, wide_interval
+from ecg_ka.uncertainty import Calibration, LabelDensity, Regions, VarianceComponents
+from training.calibrate import curves_of_errors, licences_of, variance_components, wide_interval
 from training.card import model_card
 from training.cohort import Cohort, Split
 from training.config import execute
@@ -78,8 +78,7 @@ def export(config: ExportConfig) -> Bundle:
     members = [load_network(run) for run in runs]
     network = joined(members)
     pairs = predict_split(network, cohort, Split.CALIBRATION)
-    curves = QuantileCurves.fit(predict_split(network, cohort, Split.VALIDATION))
-    calibration = Calibration.fit(pairs, curves, Regions())
+    calibration = Calibration.fit(pairs, curves_of_errors(network, cohort), Regions())
     reference = None if config.reference is None else load_network(config.reference)
     metrics = evaluate(network, reference, calibration, cohort)
     metrics["parameters"] = n_parameters(network)
@@ -179,10 +178,11 @@ def _provenance(config: ExportConfig, cohort: Cohort, runs: Sequence[Mapping[str
 
 
 def _personal(network: PotassiumNet, config: ExportConfig, cohort: Cohort) -> VarianceComponents | None:
-    """From a cohort of its own, none of whose patients trained the network, or from the calibration split."""
+    """From a cohort of its own, none of whose patients trained the network, but its test split; or from the calibration
+    split."""
     if config.repeats is None:
-        return variance_components(network, cohort, Of.CALIBRATION)
-    return variance_components(network, Cohort.open(config.repeats), Of.UNSEEN)
+        return variance_components(network, cohort, [Split.CALIBRATION])
+    return variance_components(network, Cohort.open(config.repeats), [s for s in Split if s is not Split.TEST])
 
 
 def _density(cohort: Cohort, natural: Cohort) -> LabelDensity:

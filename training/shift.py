@@ -138,8 +138,9 @@ shipped. Nothing is promised here, and what fails shows it: more dangerous value
 waves that the filter of the cart distorts."""
 
 _LOCAL = """The same shifted ECGs, with the calibration rewritten from other patients of the same place, as
-`python -m training.calibrate` does; network and estimates stay as they are. A group of
-estimates with fewer than 100 of the pairs is joined to its neighbour, which shows in the last column."""
+`python -m training.calibrate` does without 1,000 more of them for the quantile curves; network, estimates and curves
+stay as they are. A predicted region with fewer than 100 of the pairs is joined to its neighbour, which shows in the
+last column."""
 
 _DRAWS = """{n:,} simulated ECGs of flat potassium. {draws:,} times {calibration:,} of each true region or band
 calibrate and {test:,} others of it are tested: what is left is chance, and it follows the beta-binomial distribution.

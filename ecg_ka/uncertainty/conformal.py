@@ -198,8 +198,11 @@ class ConformalDistribution:
 
 @lru_cache(maxsize=4 * (N_GROUPS + 1))
 def _pool(distribution: ConformalDistribution, name: str) -> NDArray[np.float64]:
-    """The scores (n,) of a name in double precision, as what is sought among them."""
-    return distribution.scores[name].astype(np.float64)
+    """The scores (n,) of a name in double precision, as what is sought among them; not to be written to, since all
+    answers share them."""
+    scores = distribution.scores[name].astype(np.float64)
+    scores.flags.writeable = False
+    return scores
 
 
 def label_step(labels_mmol_l: NDArray[np.float64]) -> float:

@@ -18,16 +18,17 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ecg_ka.uncertainty.scores import Pairs, Scores
+from ecg_ka.uncertainty.scores import ROUNDING, Pairs, Scores
 
 LEVELS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975, 0.99)
 """Of the quantiles."""
 
-_STEP_MMOL_L = 0.4  # between knots: of 0.3, 0.4 and 0.5 the one with the least log loss at 3.0, and jumps below 0.02
+_STEP_MMOL_L = 0.4  # between knots: of 0.3, 0.4 and 0.5 least log loss at 3.0, least falls of P(K >= 5.5)
 _LEAST = 100  # ECGs within a step of a knot: the outermost quantiles are then of single ones
 _LEAST_RISE = 1e-3  # from one quantile to the next, in spreads
 _PLACES = np.array([NormalDist().inv_cdf(level) for level in LEVELS])
-_FAR = 1000.0  # as far beyond the outermost quantiles the curves go on as straight lines
+_FAR = 1e5  # as far beyond the outermost quantiles the curves go on as straight lines
+_LEAST_SLOPE = 0.01  # of these, in spreads: they end 1,000 of them away, farther than any potassium
 
 Numbers = NDArray[np.float64]
 
@@ -109,21 +110,26 @@ _SCORES = np.concatenate([[_PLACES[0] - _FAR], _PLACES, [_PLACES[-1] + _FAR]])
 def _lines(curves: QuantileCurves) -> tuple[list[float], Numbers]:
     """The knots, and the quantiles (k, 17) with the ends of the straight lines that go on beyond them."""
     q = curves.quantiles.astype(np.float64)
-    below = q[:, 0] - _FAR * (q[:, 1] - q[:, 0]) / (_PLACES[1] - _PLACES[0])
-    above = q[:, -1] + _FAR * (q[:, -1] - q[:, -2]) / (_PLACES[-1] - _PLACES[-2])
-    return curves.knots.tolist(), np.column_stack([below, q, above])
+    slopes = np.maximum(np.diff(q) / np.diff(_PLACES), _LEAST_SLOPE)
+    return curves.knots.tolist(), np.column_stack([q[:, 0] - _FAR * slopes[:, 0], q, q[:, -1] + _FAR * slopes[:, -1]])
 
 
 def _knots(estimates: Numbers) -> Numbers:
-    """From the middle outwards as long as there are ECGs enough."""
+    """From the middle outwards as long as there are ECGs enough; one knot for all where the middle has too few."""
     middle = round(float(np.median(estimates)) / _STEP_MMOL_L)
     found = [middle]
-    for step in (-1, 1):
+    for step in (-1, 1) if _is_beside_enough(middle, estimates) else ():
         k = middle + step
-        while np.count_nonzero(np.abs(estimates - k * _STEP_MMOL_L) < _STEP_MMOL_L) >= _LEAST:
+        while _is_beside_enough(k, estimates):
             found.append(k)
             k += step
     return np.sort(found) * _STEP_MMOL_L
+
+
+def _is_beside_enough(k: int, estimates: Numbers) -> bool:
+    """Within a step of a knot, but for what rounding puts there from the next one."""
+    near = np.abs(estimates - k * _STEP_MMOL_L) < _STEP_MMOL_L - ROUNDING
+    return int(near.sum()) >= _LEAST
 
 
 def _weighted_quantiles(errors: Numbers, weights: Numbers) -> Numbers:

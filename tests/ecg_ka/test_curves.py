@@ -25,6 +25,7 @@ ODD = QuantileCurves(
     np.array([3.0, 4.0, 5.5], dtype=np.float32),
     np.sort(np.random.default_rng(0).normal(0, 3, (3, 15)), axis=1).astype(np.float32),
 )
+FLAT = QuantileCurves(np.array([4.0], dtype=np.float32), (1e-6 * np.arange(15, dtype=np.float32))[None])
 
 
 def stretched(n: int, seed: int) -> Pairs:
@@ -75,6 +76,26 @@ def test_the_quantiles_of_errors_are_found_at_each_estimate() -> None:
         np.testing.assert_allclose(found, expected, atol=0.13)
 
 
+def test_the_nearer_to_a_knot_the_more_an_ecg_counts_and_beyond_the_last_one_all_count_alike() -> None:
+    """Errors that are known exactly, rising with the estimate: a quantile of them is one of the estimates around."""
+    estimates = np.concatenate([np.linspace(2.2, 2.6, 90), np.linspace(3.0, 5.2, 11_001), np.linspace(5.3, 6.0, 90)])
+    made = QuantileCurves.fit(Pairs(estimates, np.ones(len(estimates)), 2 * estimates))
+    assert len(made.knots) == 7
+    for knot, quantiles in zip(made.knots.astype(np.float64), made.quantiles, strict=True):
+        weights = np.maximum(1 - np.abs(estimates - knot) / 0.4, 0)
+        beyond = estimates < knot if knot == made.knots[0] else estimates > knot
+        weights = np.where(beyond & (knot in made.knots[[0, -1]]), 1, weights)
+        below = [weights[estimates < q].sum() / weights.sum() for q in quantiles]
+        np.testing.assert_allclose(below, LEVELS, atol=2e-3)
+
+
+def test_a_quantile_lies_in_the_middle_of_its_ecg() -> None:
+    """Else the median of a hundred ECGs would be off by half of one."""
+    errors = np.random.default_rng(0).normal(0, 1, 101)
+    made = QuantileCurves.fit(Pairs(np.full(101, 4.0), np.ones(101), 4.0 + errors))
+    assert made.at(4.0, 1.0).value(0.0) == pytest.approx(4.0 + np.median(errors), abs=1e-6)
+
+
 @pytest.mark.parametrize("n", [0, 1, 99])
 def test_few_ecgs_tell_no_curve(n: int) -> None:
     found = QuantileCurves.fit(stretched(60_000, 1).where(np.arange(60_000) < n))
@@ -92,13 +113,51 @@ def test_a_knot_has_a_hundred_ecgs_beside_it_and_the_knots_have_no_gap(n: int) -
         assert (np.abs(pairs.estimates - beyond) < 0.4 - 1e-6).sum() < 100
 
 
+@pytest.mark.parametrize("apart", [0.4, 0.45, 0.8])
+@pytest.mark.parametrize("n_between", [0, 1, 99])
+def test_where_the_middle_has_too_few_ecgs_one_knot_takes_all(apart: float, n_between: int) -> None:
+    """Low estimates and high ones, few between: else a knot would stand for a few ECGs, or for none."""
+    rng = np.random.default_rng(n_between)
+    estimates = np.concatenate([np.full(200, 4.4 - apart), np.full(n_between, 4.4), np.full(200, 4.4 + apart)])
+    labels = estimates + rng.normal(0, 0.5, len(estimates))
+    made = QuantileCurves.fit(Pairs(estimates, np.full(len(estimates), 5.0), labels))
+    np.testing.assert_allclose(made.knots, [4.4])
+    expected = np.quantile((labels - estimates) / 5.0, LEVELS, method="hazen")
+    np.testing.assert_allclose(made.quantiles[0], expected, atol=1e-5)
+
+
+def test_the_knots_lie_where_most_ecgs_do_however_far_some_are() -> None:
+    estimates = np.concatenate([np.random.default_rng(0).uniform(3.8, 4.4, 1000), np.full(400, 9.0)])
+    made = QuantileCurves.fit(Pairs(estimates, np.ones(1400), estimates))
+    np.testing.assert_allclose(made.knots, [3.6, 4.0, 4.4], atol=1e-6)
+
+
+@pytest.mark.parametrize("estimate", [2.8, 3.6, 4.0, 4.3, 5.2])
+def test_one_estimate_for_all_makes_a_curve_too(estimate: float) -> None:
+    labels = np.random.default_rng(0).normal(4.2, 0.5, 300)
+    made = QuantileCurves.fit(Pairs(np.full(300, estimate), np.full(300, 0.5), labels))
+    np.testing.assert_allclose(made.at(estimate, 0.5).value(0.0), np.median(labels), atol=1e-3)
+
+
+@pytest.mark.parametrize("curves", [NORMAL, ODD, FLAT], ids=["none", "odd", "flat"])
+@pytest.mark.parametrize("spread", [0.05, 0.5, 2.0])
+def test_no_value_that_potassium_can_have_lies_beyond_a_curve(curves: QuantileCurves, spread: float) -> None:
+    """Beyond its ends all values would have one score, and intervals would miss them."""
+    values = np.linspace(0.5, 14.0, 100)
+    for estimate in (2.0, 4.2, 9.0):
+        curve = curves.at(estimate, spread)
+        np.testing.assert_allclose(curve.value(curve.score(values).astype(np.float32)), values, atol=1e-4)
+
+
 def test_equal_errors_still_make_a_curve_that_rises() -> None:
     made = QuantileCurves.fit(Pairs(np.full(500, 4.2), np.ones(500), np.full(500, 4.5)))
     assert made.at(4.2, 1.0).score(4.5) == pytest.approx(0, abs=2.5)
     assert made.at(4.2, 1.0).score(6.0) > made.at(4.2, 1.0).score(5.0) + 1
 
 
-@pytest.mark.parametrize("curves", [NORMAL, ODD, QuantileCurves.fit(stretched(4000, 2))], ids=["none", "odd", "fitted"])
+@pytest.mark.parametrize(
+    "curves", [NORMAL, ODD, FLAT, QuantileCurves.fit(stretched(4000, 2))], ids=["none", "odd", "flat", "fitted"]
+)
 def test_the_guarantee_holds_in_each_predicted_region_whatever_the_curves(curves: QuantileCurves) -> None:
     """Mean coverage of an interval at 0.8 over 100 calibration splits of 2,000, in each predicted region: all of
     them have the 100 ECGs that it takes to stand alone."""

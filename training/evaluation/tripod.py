@@ -122,7 +122,7 @@ def _methods(report: dict[str, Any]) -> dict[str, str]:
         "12g": f"The ONNX graph and the calibration of bundle {model['sha256'][:16]}, ECG by ECG, as the software "
         "serves them.",
         "13": f"Labels are continuous and their ends rare. Loss of the last training stage: {loss}. Probabilities come "
-        "from a conformal distribution fitted on the calibration split.",
+        "from a conformal distribution fitted on the calibration split, its quantile curves on other ECGs.",
         "15": "An estimate in mmol/L; median, interval and probabilities of a calibrated distribution; a set of bands; "
         "an alarm category by operating points fixed on the calibration split at 10 % false alarms.",
         "16": f"Development: {model['trained_on']}. Evaluation: {about['cohort']['description']}. What differs between "
