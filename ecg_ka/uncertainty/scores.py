@@ -59,5 +59,10 @@ def ascending(name: str, scores: Scores) -> None:
     """Raises:
     ValueError: the scores are not a row of finite ascending float32.
     """
-    if scores.ndim != 1 or scores.dtype != np.float32 or not np.isfinite(scores).all() or (np.diff(scores) < 0).any():
+    if (
+        scores.ndim != 1
+        or scores.dtype != np.float32
+        or not np.isfinite(scores).all()
+        or (scores[1:] < scores[:-1]).any()
+    ):
         raise ValueError(f"the scores of {name!r} are not finite and ascending float32")

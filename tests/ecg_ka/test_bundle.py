@@ -175,7 +175,7 @@ Arrays = dict[str, NDArray[np.float32]]
         (lambda a: {**a, "reach_marginal": np.array([np.nan], np.float32)}, "not finite"),
         (
             lambda a: {**a, "curve_knots": a["curve_knots"][::-1].copy()},
-            "knots of the curves are not finite",
+            "knots of the curves are not rising",
         ),
         (lambda a: {**a, "curve_quantiles": a["curve_quantiles"][1:]}, "curves of shapes"),
     ],

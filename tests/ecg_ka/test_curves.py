@@ -225,6 +225,7 @@ def test_probabilities_agree_with_what_is_observed_within_a_region_too() -> None
         {"quantiles": ODD.quantiles[:, :14]},
         {"quantiles": ODD.quantiles[:, ::-1].copy()},
         {"quantiles": np.full((3, 15), np.nan, dtype=np.float32)},
+        {"quantiles": np.linspace(-3e38, 3e38, 45, dtype=np.float32).reshape(3, 15)},
     ],
 )
 def test_curves_that_do_not_rise_are_refused(change: dict[str, NDArray[np.float32]]) -> None:
