@@ -99,10 +99,15 @@ def explain(  # noqa: PLR0913 - one parameter an option
     if output is not None and output.exists() and file.exists() and output.samefile(file):
         raise EcgError(f"{output} is the ECG itself; choose another file with --output")
     record, estimator = read(file, **facts_of(fs_hz, units, leads)), Estimator.load(bundle)
-    found = explain_record(estimator, record, age_years=age)
+    found, estimate = explain_record(estimator, record, age_years=age), estimator.estimate(record, age_years=age)
     if output is not None:
-        write(output, estimate_page(record, estimator.estimate(record, age_years=age), found))
-    print(json.dumps(found.to_dict(), indent=1) if as_json else explanation_text(found))
+        write(output, estimate_page(record, estimate, found))
+    if as_json:
+        answer = estimate.to_dict()
+        beside = {name: answer[name] for name in ("flags", "ecg", "model", "disclaimer")}  # as the service answers
+        print(json.dumps(found.to_dict() | beside, indent=1))
+    else:
+        print(explanation_text(found, estimate.flags))
 
 
 @app.command()

@@ -294,7 +294,8 @@ def _keep_extremes(time_s: NDArray[np.float64], samples: Samples, size: int) -> 
 
 
 def _foot(record: EcgRecord, top: float, legend: str) -> list[str]:
-    shown = "the first 10 s are shown" if record.duration_s > _RHYTHM_S + 0.05 else "the whole recording is shown"
+    is_part = record.duration_s > _RHYTHM_S + 0.05
+    shown = "the first 10 s are shown" if is_part else f"{record.duration_s:.1f} s are shown"
     short = record.duration_s < _RHYTHM_S - 0.05
     columns = "later columns repeat the last 2.5 s" if short else "columns follow each other in time, 2.5 s each"
     scale = f"{MM_PER_S:g} mm/s | {MM_PER_MV:g} mm/mV | pulse 1 mV, 0.2 s | {shown}; {columns}"

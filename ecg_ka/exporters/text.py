@@ -63,8 +63,8 @@ def quality_text(report: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def explanation_text(found: Explanation) -> str:
-    """What `ecg-ka explain` shows: waves across, lead groups down, changes in mmol/L."""
+def explanation_text(found: Explanation, flags: Sequence[Flag]) -> str:
+    """What `ecg-ka explain` shows: waves across, lead groups down, changes in mmol/L; below, the estimate's flags."""
     groups = list(dict.fromkeys(effect.leads for effect in found.effects))
     changes = {(effect.wave, effect.leads): effect.change_mmol_l for effect in found.effects}
     lines = [
@@ -78,7 +78,8 @@ def explanation_text(found: Explanation) -> str:
         numbers = "".join(f"{'-' if c is None else f'{c:+.2f}':>8}" for c in cells)
         lines.append(", ".join(leads).ljust(_LEADS_WIDTH) + numbers)
     note = "It tells how the network answers to a changed signal, not why the ECG looks as it does."
-    return "\n".join([*lines, "", note, "", DISCLAIMER])
+    said = [f"{flag}: {flag.sentence}" for flag in flags]
+    return "\n".join([*lines, "", note, "", *said, "", DISCLAIMER])
 
 
 def model_text(identity: ModelIdentity, metrics: Mapping[str, Any], sharing: str, *, is_simulated: bool) -> str:

@@ -14,7 +14,7 @@ function withheld(answer) {
     element("p", { class: "withheld" }, "Withheld"),
     element("p", {}, "This ECG gets no estimate, for ", answer.abstain_reasons.length === 1 ? "this reason:" : "these reasons:"),
     element("ul", { class: "reasons" }, ...answer.abstain_reasons.map((reason) => element("li", {}, sentence(reason)))),
-    element("p", { class: "quiet" }, "A withheld estimate says nothing about potassium, neither way."),
+    element("p", { class: "quiet" }, "A withheld estimate says nothing about potassium, either way."),
   ];
 }
 

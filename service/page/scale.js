@@ -101,7 +101,7 @@ function ticks(x) {
 function marks(answer, x) {
   const left = answer.median_mmol_l < answer.potassium_mmol_l;
   return [
-    ...mark("median", `Calibrated median ${kalium(answer.median_mmol_l)}`, x.at(answer.median_mmol_l), 40, left),
+    ...mark("median", `${x.width < 480 ? "Median" : "Calibrated median"} ${kalium(answer.median_mmol_l)}`, x.at(answer.median_mmol_l), 40, left),
     ...mark("estimate", `Estimate ${kalium(answer.potassium_mmol_l)}`, x.at(answer.potassium_mmol_l), 16, x.at(answer.potassium_mmol_l) > x.width / 2),
   ];
 }

@@ -380,8 +380,11 @@ def test_explain_prints_a_table_and_draws_the_page(file: Path, tmp_path: Path) -
     out = ecg_ka("explain", file, "-o", tmp_path / "page.svg")
     assert "T(U)" in out
     assert "not a medical device" in out
+    assert "DEMO_MODEL: " in out
     assert "fill-opacity" in (tmp_path / "page.svg").read_text()
     found = json.loads(ecg_ka("explain", file, "--json"))
+    assert "DEMO_MODEL" in {flag["name"] for flag in found["flags"]}
+    assert "not a medical device" in found["disclaimer"]
     assert {effect["wave"] for effect in found["effects"]} == {"P", "QRS", "ST", "T(U)"}
 
 

@@ -9,7 +9,7 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from ecg_ka import Estimator, Explanation, MissingDependency, UnusableRecord, Wave, explain
+from ecg_ka import Estimator, Explanation, Flag, MissingDependency, UnusableRecord, Wave, explain
 from ecg_ka.exporters import estimate_page, explanation_text
 from ecg_ka.quality import detect_r_peaks
 from ecg_ka.waves import delineate, replaced
@@ -125,7 +125,8 @@ def test_the_usual_t_wave_is_as_tall_as_that_of_simulated_patients_at_4_2_mmol()
 def test_every_group_of_leads_has_each_wave_once_and_the_text_shows_them(found: Explanation) -> None:
     keys = [(effect.wave, effect.leads) for effect in found.effects]
     assert len(keys) == len(set(keys)) == 4 * 7
-    text = explanation_text(found)
+    text = explanation_text(found, (Flag.DEMO_MODEL,))
+    assert f"DEMO_MODEL: {Flag.DEMO_MODEL.sentence}" in text
     for effect in found.effects:
         assert effect.change_mmol_l is not None
         assert f"{effect.change_mmol_l:+.2f}" in text

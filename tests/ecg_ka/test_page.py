@@ -160,6 +160,12 @@ def test_a_large_page_stays_small_and_keeps_its_peaks() -> None:
     assert np.ptp(traces(ET.fromstring(svg))[-1][:, 1]) == pytest.approx(10.0, abs=0.02)
 
 
+@pytest.mark.parametrize(("duration_s", "shown"), [(6.0, "6.0 s"), (10.0, "10.0 s"), (14.0, "the first 10 s")])
+def test_the_foot_says_how_much_is_shown_and_not_that_it_is_all(duration_s: float, shown: str) -> None:
+    """The record may be the part of a longer recording that the model looked at."""
+    assert any(f"| {shown} are shown" in line for line in words(root(ramp(duration_s=duration_s))))
+
+
 HOSTILE = "<script>alert(1)</script>\"'&]]>\x00\x1b\ud800"
 
 

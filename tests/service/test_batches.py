@@ -83,6 +83,7 @@ def test_results_are_the_answers_of_predict_in_the_order_sent(
     assert (lines[1]["estimate"], lines[1]["problem"]["type"]) == (None, "urn:ecg-ka:error:unknown-format")
     lines_of_csv = list(csv.DictReader(io.StringIO(keeping.get(f"{address}/results.csv").text)))
     assert float(lines_of_csv[0]["potassium_mmol_l"]) == expected["potassium_mmol_l"]
+    assert lines_of_csv[0]["disclaimer"] == ecg_ka.DISCLAIMER
     assert lines_of_csv[1]["problem"] == "urn:ecg-ka:error:unknown-format"
     assert lines_of_csv[2]["estimate_id"] == lines[2]["estimate_id"]
     assert list(store.spool.root.iterdir()) == []
@@ -318,5 +319,5 @@ def test_a_worker_says_that_it_lives_and_ends_when_told(tmp_path: Path, bundle_f
 def test_a_spreadsheet_takes_no_cell_for_a_formula(start: str) -> None:
     text = f"{start}cmd|' /C calc'!A0"
     result = {"position": -1, "status": 415, "estimate_id": None, "answer": {"type": text}}
-    (position, *_, problem) = [*csv.reader(list(rows.as_csv([result])))][1]
+    (position, *_, problem, _disclaimer) = [*csv.reader(list(rows.as_csv([result])))][1]
     assert (position, problem) == ("-1", f"'{text}")
