@@ -17,6 +17,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ from ecg_ka.network import NetworkConfig, PotassiumNet
 from ecg_ka.uncertainty import Calibration, ConformalDistribution, Pairs, QuantileCurves, VarianceComponents
 from ecg_ka.uncertainty.label_conditional import least_calibration
 from training.answers import answers_for
-from training.card import model_card
+from training.card import CALIBRATED_ON, model_card
 from training.cohort import Cohort, Split
 from training.config import execute
 from training.ensemble import joined
@@ -39,6 +40,8 @@ from training.train import predict
 
 LEAST_FOR_CURVES = 1000
 """From fewer validation ECGs the curves are too rough, and those of the bundle stay: figures in training/LOG.md."""
+
+_ANEW = "+calibrated"  # so that answers tell it from the bundle that it was made of
 
 WIDE_SHARE = 0.95  # of the calibration ECGs have a narrower interval than one that is called wide
 
@@ -75,6 +78,9 @@ class CalibrateConfig:
         default=None,
         metadata={"help": "cohort with several ECGs a patient, for personal calibration; default: --cohort"},
     )
+    version: str = field(
+        default="", metadata={"help": f"version in every answer; default: that of the bundle with {_ANEW}"}
+    )
 
 
 def main() -> None:
@@ -106,12 +112,14 @@ def calibrate(config: CalibrateConfig) -> Bundle:
     save_bundle(
         replace(
             bundle,
-            provenance=_provenance(bundle, cohort, len(rows), repeats),
+            provenance=_provenance(bundle, cohort, len(rows), repeats, config.version),
             calibration=calibration,
             novelty=bundle.novelty.calibrated(*seen(members[0], cohort, rows)),
             wide_interval_mmol_l=wide_interval(calibration.distribution, pairs),
             personal=personal,
-            metrics=bundle.metrics | guarantees(test.labels, answers_for(test, calibration), calibration),
+            metrics=bundle.metrics
+            | guarantees(test.labels, answers_for(test, calibration), calibration)
+            | {CALIBRATED_ON: _about(cohort, len(test.labels))},
         ),
         config.out,
     )
@@ -195,11 +203,17 @@ def _refuse_misfit(bundle: Bundle, cohort: Cohort, of: Of) -> None:
         raise ValueError("no patient is left to calibrate on, or none to test on; give a larger cohort")
 
 
-def _provenance(bundle: Bundle, cohort: Cohort, n: int, repeats: Cohort) -> Provenance:
+def _about(cohort: Cohort, n_test: int) -> dict[str, Any]:
+    about = cohort.about["about"]
+    return {"description": about["description"], "is_simulated": bool(about["is_simulated"]), "n_test": n_test}
+
+
+def _provenance(bundle: Bundle, cohort: Cohort, n: int, repeats: Cohort, version: str) -> Provenance:
     about = cohort.about["about"]
     licences = dict.fromkeys([*bundle.provenance.licences, *licences_of(cohort, repeats)])
     return replace(
         bundle.provenance,
+        version=version or bundle.provenance.version.removesuffix(_ANEW) + _ANEW,
         calibrated_on=f"{n} ECGs, one a patient, that the network never saw: {about['description']}",
         licences=tuple(licences),
     )

@@ -140,7 +140,9 @@ waves that the filter of the cart distorts."""
 _LOCAL = """The same shifted ECGs, with the calibration rewritten from other patients of the same place, as
 `python -m training.calibrate` does without 1,000 more of them for the quantile curves; network, estimates and curves
 stay as they are. A predicted region with fewer than 100 of the pairs is joined to its neighbour, which shows in the
-last column."""
+last column. One calibration each: by chance one with few ECGs of a true region holds some points more or less than
+promised (the draws below have the average). Curves of another place make the highest estimates promise too much, which
+2,000 local ECGs for curves of their own would mend (training/LOG.md)."""
 
 _DRAWS = """{n:,} simulated ECGs of flat potassium. {draws:,} times {calibration:,} of each true region or band
 calibrate and {test:,} others of it are tested: what is left is chance, and it follows the beta-binomial distribution.

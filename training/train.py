@@ -100,6 +100,8 @@ def run(config: TrainConfig) -> dict[str, Any]:
         Interrupted: a signal asked for it; a checkpoint is written.
         FileNotFoundError, ValueError, BundleError: cohort, parent or checkpoint is missing or does not fit.
     """
+    if config.head_only and config.init is None:
+        raise ValueError("--head-only keeps features as they are; name with --init the run or bundle they come from")
     with ranks.joined(device_named(config.device)) as device:
         _settle(config)
         cohort = Cohort.open(config.cohort)

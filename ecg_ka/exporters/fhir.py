@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from ecg_ka.errors import MissingDependency
-from ecg_ka.estimate import Estimate
+from ecg_ka.estimate import Category, Estimate
 from ecg_ka.exporters.content_id import content_id, model_id
 from ecg_ka.exporters.findings import (
     CODE_SYSTEM,
@@ -128,8 +128,6 @@ class _About:
 
     def report(self, own: UUID, observation: UUID) -> Json:
         """The report that an inbox shows."""
-        value = estimate_value(self.estimate)
-        said = "withheld" if value is None else f"{value.value} mmol/L"
         return {
             **self._start("DiagnosticReport", own),
             "status": "preliminary",
@@ -139,7 +137,7 @@ class _About:
             **self._when,
             "issued": self.issued,
             "result": [{"reference": observation.urn}],
-            "conclusion": f"Potassium estimated from an ECG: {said}. {self.estimate.disclaimer}",
+            "conclusion": _conclusion(self.estimate),
         }
 
     def provenance(self, targets: tuple[UUID, ...], device: UUID) -> Json:
@@ -224,6 +222,20 @@ def _time_note(acquired_at: str | None) -> tuple[str, ...]:
     if acquired_at is None or datetime.fromisoformat(acquired_at).tzinfo is not None:
         return ()
     return (f"The ECG file gives the local time {acquired_at} and no time zone.",)
+
+
+def _conclusion(e: Estimate) -> str:
+    """The one line that most viewers show."""
+    value, i = estimate_value(e), e.interval
+    said = "withheld" if value is None else f"{value.value} mmol/L"
+    if i is not None:
+        said += f", {i.level:.0%} interval {i.lower:.2f} to {i.upper:.2f}"
+    sentences = [f"Potassium estimated from an ECG: {said}."]
+    if e.category is not None and e.category is not Category.NO_ALARM:
+        sentences.append(e.category.sentence)
+    if Flag.DEMO_MODEL in e.flags:
+        sentences.append(Flag.DEMO_MODEL.sentence)
+    return " ".join((*sentences, e.disclaimer))
 
 
 def _value(quantity: Quantity) -> Json:

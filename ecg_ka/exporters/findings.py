@@ -26,8 +26,9 @@ MMOL_L = "mmol/L"
 
 _SHOWN = frozenset(
     ("potassium_mmol_l", "median_mmol_l", "interval", "interval_label_conditional", "probabilities", "category")
-) | frozenset(("bands", "severe_bands", "region", "flags", "abstained", "abstain_reasons", "quality"))
-_ELSEWHERE = frozenset(("ecg", "model", "timing_ms", "disclaimer"))
+) | frozenset(("bands", "severe_bands", "region", "novelty", "flags", "abstained", "abstain_reasons", "quality"))
+_ELSEWHERE = frozenset(("ecg", "model", "timing_ms", "disclaimer", "distribution"))
+"""The distribution is a series of 50 numbers: its ends, told as numbers, would read like bounds of potassium."""
 _UNITS = {"mmol_l": MMOL_L, "mv": "mV", "ms": "ms", "s": "s", "hz": "Hz", "bpm": "/min"}
 _LEAST_P = Decimal("0.001")
 _NO_TEXT = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
@@ -105,6 +106,12 @@ def _trust(e: Estimate) -> Iterator[Finding]:
         text = f"{e.region.name}-shot, {e.region.n_train_near} training ECGs within 0.1 mmol/L"
         yield Concept(code="region", display="Training data near the estimate", value=e.region.name, text=text)
         yield _share("few-shot-share", "Share of the distribution in few-shot regions", e.region.few_shot_share)
+    if e.novelty is not None:
+        far = Decimal(f"{e.novelty.distance:.2f}")
+        name = "Distance from the training ECGs; of those 95 % are nearer than 1"
+        yield Quantity(code="novelty.distance", display=name, value=far, unit="1")
+        name = "Share of ECGs like the calibration ECGs that are at least as far away"
+        yield _share("novelty.p-value", name, e.novelty.p_value)
     yield Concept(code="signal-quality", display="Signal quality", value=e.quality.grade, text=e.quality.grade)
     for flag in e.flags:
         yield Concept(code="flag", display="Flag", value=str(flag), text=flag.sentence)

@@ -131,7 +131,9 @@ def _order_note(beat: AveragedBeat | None, record: EcgRecord) -> str | None:
 
 
 def _width_note(width_ms: float | None) -> str | None:
-    return f"QRS measures {width_ms:.0f} ms" if width_ms is not None and width_ms >= WIDE_QRS_MS else None
+    if width_ms is None or width_ms < WIDE_QRS_MS:
+        return None
+    return f"QRS measures {width_ms:.0f} ms; this measure is mostly about 12 ms short"
 
 
 def _cables_note(beat: AveragedBeat | None) -> str | None:

@@ -196,7 +196,9 @@ def pick(contents: Mapping[str, bytes]) -> tuple[Format, Files]:
     if not known:
         raise UnknownFormat(f"the content is of no known format. Read are: {what_is_read()}.")
     if len(known) > 1:
-        raise UnreadableRecord(f"{len(known)} records ({sorted(known)!r:.120}); expected one at a time")
+        first = ", ".join(f"{name!r:.40}" for name in sorted(known)[:3])
+        more = " and more" if len(known) > 3 else ""
+        raise UnreadableRecord(f"{len(known)} records ({first}{more}); expected one. Give them one at a time.")
     ((name, kind),) = known.items()
     return kind, Files(primary=name, contents=contents)
 

@@ -74,11 +74,31 @@ def test_no_output_claims_or_advises_what_none_may() -> None:
             assert not re.findall(r"\bnormal\b|ruled? out|\bexcluded?\b|\btreat", text)
 
 
+def conclusion(estimate: ecg_ka.Estimate) -> str:
+    bundle = json.loads(exported(answered(estimate, demo_allowed=True), Output.FHIR))
+    (report,) = (e["resource"] for e in bundle["entry"] if e["resource"]["resourceType"] == "DiagnosticReport")
+    return str(report["conclusion"])
+
+
+def test_the_line_that_an_inbox_shows_has_the_interval_the_alarm_and_what_stands_behind_them() -> None:
+    told = conclusion(demo())
+    interval = demo().interval
+    assert interval is not None
+    assert f"{demo().potassium_mmol_l:.2f} mmol/L, 90% interval {interval.lower:.2f} to {interval.upper:.2f}." in told
+    assert demo().category is ecg_ka.Category.ALARM_5_5_AND_ABOVE
+    assert ecg_ka.Category.ALARM_5_5_AND_ABOVE.sentence in told
+    assert ecg_ka.Flag.DEMO_MODEL.sentence in told
+    assert ecg_ka.Flag.DEMO_MODEL.sentence not in conclusion(clinical())
+    assert "withheld. " in conclusion(withheld())
+    assert all(one.disclaimer in conclusion(one) for one in (demo(), clinical(), withheld()))
+
+
 def test_a_field_that_is_new_to_the_answer_is_told() -> None:
     told = {finding.code: finding for finding in findings(replace(clinical(), epistemic_sd_mmol_l=2.5))}
     assert isinstance(told["epistemic-sd-mmol-l"], Quantity)
     assert str(told["epistemic-sd-mmol-l"].value) == "2.5"
     assert {"novelty.distance", "novelty.p-value"} <= set(told)
+    assert not [code for code in told if "distribution" in code]  # its ends would read like bounds of potassium
     assert all(finding.value for finding in told.values() if isinstance(finding, Concept))
 
 

@@ -15,6 +15,7 @@ from ecg_ka.policy import Policy
 from ecg_ka.uncertainty import Pairs, QuantileCurves
 from training import calibrate as module
 from training.calibrate import CalibrateConfig, Of, calibrate, curves_of_errors, licences_of, members_of
+from training.card import CALIBRATED_ON, model_card
 from training.cohort import Cohort, Split
 from training.cohort.simulated import SimulatedConfig, build
 from training.train import predict
@@ -48,7 +49,22 @@ def test_calibration_is_new_the_network_is_not_and_too_rare_bands_are_told(
     assert all(
         f"{band.words} is in every answer: {k} calibration ECGs, fewer than 19" in told for band, k in rare.items()
     )
-    assert made.sha256 in (out / "MODEL_CARD.md").read_text()
+    card = (out / "MODEL_CARD.md").read_text()
+    assert made.sha256 in card
+    assert made.provenance.version == f"{shipped.provenance.version}+calibrated"
+    n_test = len(opened.first_rows(Split.TEST))
+    assert f"measured on {n_test:,} ECGs of the test split of simulated" in card
+    assert "Every figure below is simulated" in card
+
+
+def test_the_card_of_a_bundle_calibrated_on_patients_says_which_figures_are_simulated() -> None:
+    shipped = load_bundle()
+    about = {"description": "ECGs of our ward", "is_simulated": False, "n_test": 1234}
+    card = model_card(replace(shipped, metrics={**shipped.metrics, CALIBRATED_ON: about}))
+    assert "Every figure below is simulated" not in card
+    assert "those of intervals, bands and alarms were measured on the cohort that calibrated the bundle" in card
+    intervals = card[card.index("## Intervals") : card.index("## Bands")]
+    assert "measured on 1,234 ECGs of the test split of ECGs of our ward" in intervals
 
 
 def test_curves_are_those_of_one_validation_ecg_a_patient(cohort: Path) -> None:

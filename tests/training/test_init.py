@@ -90,3 +90,8 @@ def test_a_run_keeps_what_it_started_from_wherever_it_is_read(
     assert after["config"] == json.loads((base.out / "config.json").read_text())["train"]
     assert after["after"] is None
     assert Parent.open(tmp_path / "dist").signal["duration_s"] == 1.0
+
+
+def test_a_head_alone_needs_features_from_somewhere(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="--head-only keeps features as they are; name with --init"):
+        run(TrainConfig(cohort=tmp_path, out=tmp_path / "run", head_only=True))
