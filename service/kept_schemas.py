@@ -146,6 +146,7 @@ class MonitoringOut(_Out):
     accuracy: list[AccuracyOut]
     reliability: list[ReliabilityOut]
     not_counted: dict[str, int]
+    disclaimer: str
 
 
 class LeadQualityOut(_Out):

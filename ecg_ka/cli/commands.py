@@ -171,13 +171,14 @@ def formats() -> None:
 
 
 @app.command()
-def simulate(
+def simulate(  # noqa: PLR0913 - one parameter an option
     potassium: Annotated[float, typer.Option(help="serum potassium in mmol/L", min=1.5, max=10.0)],
     output: Annotated[Path, typer.Option("--output", "-o", help="CSV file to write; `ecg-ka estimate` reads it")],
     patient: Annotated[int, typer.Option(help="which simulated patient", min=0)] = 1,
     visit: Annotated[int, typer.Option(help="which recording of that patient", min=0)] = 1,
     preset: Annotated[str, typer.Option(help="size of the potassium effects: published or evidence")] = "published",
     noise: Annotated[bool, typer.Option(help="electrode noise, filters and cable faults")] = True,
+    force: Annotated[bool, typer.Option("--force", help="overwrite the file when it is there")] = False,
 ) -> None:
     """Simulate a 12-lead ECG at a chosen potassium. Simulated: it says nothing about patients."""
     from ecg_ka.simulator import Preset, draw_patient
@@ -185,6 +186,7 @@ def simulate(
 
     if preset not in set(Preset):
         raise typer.BadParameter(f"{preset!r}; expected one of {', '.join(Preset)}", param_hint="--preset")
+    refuse_overwriting([output], None, force=force)
     record = simulate_record(draw_patient(patient, Preset(preset)), potassium, visit, noise=noise)
     write(output, record_csv(record))
     print(f"wrote {output}: simulated, {potassium:g} mmol/L")

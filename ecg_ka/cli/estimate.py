@@ -63,8 +63,10 @@ def estimate(  # noqa: PLR0913 - one parameter an option
     """
     facts, paths = facts_of(fs_hz, units, leads), records_of(files)
     if out is not None:
-        if history is not None or age is not None or as_json:
-            raise typer.BadParameter("a table has no place for it", param_hint="--history, --age, --json with --out")
+        given = {"--history": history is not None, "--age": age is not None, "--json": as_json}
+        if any(given.values()):
+            names = ", ".join(name for name, is_given in given.items() if is_given)
+            raise typer.BadParameter("a table has no place for it", param_hint=f"{names} with --out")
         archive.to_table(archive.job_of(map(str, paths), bundle, level, facts), out, workers, ordered, force)
         return
     estimator = Estimator.load(bundle)

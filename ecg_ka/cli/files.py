@@ -9,10 +9,10 @@ from ecg_ka.errors import EcgError
 from ecg_ka.readers.intake import named_by
 
 
-def refuse_overwriting(paths: Iterable[Path], ecg: Path, *, force: bool) -> None:
-    """Raise EcgError for files that are there, and for those of the ECG whatever ``force`` says."""
+def refuse_overwriting(paths: Iterable[Path], ecg: Path | None, *, force: bool) -> None:
+    """Raise EcgError for files that are there, and for those of the ECG, if one is read, whatever ``force`` says."""
     for path in paths:
-        if path.exists() and _holds(ecg, path):
+        if ecg is not None and path.exists() and _holds(ecg, path):
             raise EcgError(f"{path} belongs to the ECG itself; choose another file with --output")
         if not force and (path.exists() or path.is_symlink()):
             raise EcgError(f"{path} is there already; choose another file with --output, or overwrite it with --force")

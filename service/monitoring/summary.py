@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_ka import Estimator
+from ecg_ka import DISCLAIMER, Estimator
 from service.kept_schemas import AccuracyOut, DriftOut, MonitoringOut, PredictionsOut, ReliabilityOut
 from service.storage import estimates, feedback
 from service.storage.estimates import Row
@@ -58,6 +58,7 @@ def summarise(store: Store, estimator: Estimator, window_days: int) -> Monitorin
         accuracy=[_accuracy(region, pairs, estimator) for region in _REGIONS],
         reliability=[_reliability(">=", 5.5, pairs), _reliability("<", 3.5, pairs)],
         not_counted=left_out,
+        disclaimer=DISCLAIMER,
     )
 
 

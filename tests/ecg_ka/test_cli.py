@@ -231,7 +231,8 @@ def test_simulate_writes_what_estimate_reads(tmp_path: Path) -> None:
     out = tmp_path / "high.csv"
     ecg_ka("simulate", "--potassium", "7.5", "-o", out, "--patient", "3")
     high = json.loads(ecg_ka("estimate", out, "--json"))[0]["potassium_mmol_l"]
-    ecg_ka("simulate", "--potassium", "3.0", "-o", out, "--patient", "3")
+    assert "overwrite it with --force" in ecg_ka("simulate", "--potassium", "3.0", "-o", out, "--patient", "3", code=2)
+    ecg_ka("simulate", "--potassium", "3.0", "-o", out, "--patient", "3", "--force")
     low = json.loads(ecg_ka("estimate", out, "--json"))[0]["potassium_mmol_l"]
     assert high > low + 1
 

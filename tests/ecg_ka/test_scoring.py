@@ -407,7 +407,10 @@ def test_the_command_tells_what_became_of_the_ecgs_and_keeps_a_table_that_is_the
     ecg_ka("estimate", *(archive / "a").iterdir(), "--out", tmp_path / "files.ndjson", "--workers", "1")
     assert len((tmp_path / "files.ndjson").read_text().splitlines()) == 2  # a header and its signals are one
     assert "choose another place" in ecg_ka("estimate", archive / "a", "--out", out / "t.csv", code=1)  # out is a file
-    assert "no place for it" in ecg_ka("estimate", archive, "--out", out, "--json", code=2)
+    refused = ecg_ka("estimate", archive, "--out", out, "--json", code=2)
+    assert "no place for it" in refused
+    assert "--json with --out" in refused
+    assert "--history" not in refused
 
 
 def test_without_ray_the_command_says_what_to_install(tmp_path: Path) -> None:

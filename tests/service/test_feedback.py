@@ -64,6 +64,7 @@ def test_what_counts(
     monitoring = keeping.get("/v1/monitoring").json()
     assert monitoring["accuracy"][0]["n"] == (not reasons)
     assert monitoring["not_counted"] == dict.fromkeys(reasons, 1)
+    assert monitoring["disclaimer"] == ecg_ka.DISCLAIMER
 
 
 def test_one_value_counts_a_patient_and_day_and_one_an_estimate(keeping: TestClient, dicom_bytes: bytes) -> None:
