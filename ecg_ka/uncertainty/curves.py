@@ -25,6 +25,7 @@ LEVELS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 
 
 _STEP_MMOL_L = 0.4  # between knots: of 0.3, 0.4 and 0.5 least log loss at 3.0, least falls of P(K >= 5.5)
 _LEAST = 100  # ECGs within a step of a knot: the outermost quantiles are then of single ones
+_RISING_TO = 0.7  # mmol/L of spread, which 9 in 10 high estimates stay below: up to here no value falls between knots
 _LEAST_RISE = 1e-3  # from one quantile to the next, in spreads
 _PLACES = np.array([NormalDist().inv_cdf(level) for level in LEVELS])
 _FAR = 1e5  # as far beyond the outermost quantiles the curves go on as straight lines
@@ -77,15 +78,16 @@ class QuantileCurves:
 
         A knot lies at each multiple of 0.4 mmol/L that has 100 ECGs within a step of it, without a gap around the
         median; its quantiles are weighted by how near an ECG lies, from 1 at the knot, and beyond the last one, to 0 at
-        the next.
+        the next. Where the estimate rises no quantile falls in mmol/L, at spreads up to 0.7: made so by isotonic
+        regression over the knots (Barlow et al., Statistical Inference under Order Restrictions, 1972).
         """
         if len(pairs.labels) < _LEAST:
             return cls(np.zeros(1, dtype=np.float32), _PLACES[None].astype(np.float32))
         errors = (pairs.labels - pairs.estimates) / pairs.spreads
         knots = _knots(pairs.estimates)
         weights = np.stack([np.interp(pairs.estimates, knots, own) for own in np.eye(len(knots))])
-        quantiles = [_weighted_quantiles(errors[w > 0], w[w > 0]) for w in weights]
-        return cls(knots.astype(np.float32), np.stack(quantiles).astype(np.float32))
+        quantiles = np.stack([_weighted_quantiles(errors[w > 0], w[w > 0]) for w in weights])
+        return cls(knots.astype(np.float32), _rising(quantiles, knots, weights.sum(axis=1)).astype(np.float32))
 
     def at(self, estimate: float, spread: float) -> Curve:
         """What scores stand for at one output of the network."""
@@ -132,6 +134,15 @@ def _is_beside_enough(k: int, estimates: Numbers) -> bool:
     """Within a step of a knot, but for what rounding puts there from the next one."""
     near = np.abs(estimates - k * _STEP_MMOL_L) < _STEP_MMOL_L - ROUNDING
     return int(near.sum()) >= _LEAST
+
+
+def _rising(quantiles: Numbers, knots: Numbers, weights: Numbers) -> Numbers:
+    """The nearest quantiles (k, 15) that, times a spread up to the largest, fall no faster than the knots (k,) rise.
+    Those of one knot keep their order and distance, because regression and order go together."""
+    from scipy.optimize import isotonic_regression
+
+    slack = knots / _RISING_TO
+    return np.column_stack([isotonic_regression(q + slack, weights=weights).x - slack for q in quantiles.T])
 
 
 def _weighted_quantiles(errors: Numbers, weights: Numbers) -> Numbers:

@@ -191,9 +191,34 @@ def test_with_curves_no_alarm_is_lost_at_the_edge_of_a_region() -> None:
     assert worst_fall(with_curves) < 0.02
 
 
-@pytest.mark.parametrize("spread", [0.4, 0.5, 0.6])
+def test_no_value_falls_where_the_estimate_rises_even_if_labels_do() -> None:
+    """At spreads up to 0.7; where labels rise by themselves nothing is changed."""
+    rng = np.random.default_rng(12)
+    estimates = np.concatenate([rng.normal(4.1, 0.4, 4000), rng.uniform(4.4, 6.2, 4000)])
+    labels = np.minimum(estimates, 4.8 - 0.5 * (estimates - 4.8)) + rng.normal(0, 0.3, 8000)
+    made = QuantileCurves.fit(Pairs(estimates, np.full(8000, 0.5), labels))
+    steps = np.arange(made.knots[0], made.knots[-1], 0.05)
+    for spread, most in ((0.05, 1e-6), (0.3, 1e-6), (0.7, 1e-6), (1.4, 0.2)):
+        values = np.stack([made.at(float(e), spread).value(PLACES) for e in steps])
+        fall = (np.maximum.accumulate(values, axis=0) - values).max()
+        assert most / 2 <= fall <= 10 if spread > 1 else fall <= most
+    found = made.at(4.0, 0.5).value(PLACES)
+    np.testing.assert_allclose(found[[4, 7, 10]], 4.0 + 0.3 * PLACES[[4, 7, 10]], atol=0.05)
+
+
+@pytest.mark.parametrize("spread", [0.3, 0.4, 0.5, 0.6, 0.7])
 def test_the_shipped_calibration_hardly_jumps(spread: float) -> None:
     assert worst_fall(Estimator.load().bundle.calibration.distribution, spread) < 0.03
+
+
+@pytest.mark.parametrize("spread", np.arange(0.3, 0.95, 0.05).round(2).tolist())
+def test_an_alarm_for_high_potassium_is_not_lost_where_the_estimate_rises(spread: float) -> None:
+    calibration = Estimator.load().bundle.calibration
+    raised = [
+        calibration.distribution.predict(float(e), spread).p_at_least(5.5) > calibration.operating_points.at_least_5_5
+        for e in np.arange(2.8, 9.0, 0.01)
+    ]
+    assert all(raised[raised.index(True) :])
 
 
 def test_probabilities_agree_with_what_is_observed_within_a_region_too() -> None:
