@@ -41,7 +41,7 @@ from training.train import predict
 LEAST_FOR_CURVES = 1000
 """From fewer validation ECGs the curves are too rough, and those of the bundle stay: figures in training/LOG.md."""
 
-_ANEW = "+calibrated"  # so that answers tell it from the bundle that it was made of
+_ANEW = "+calibrated"  # so that answers tell it from what training.export made
 
 WIDE_SHARE = 0.95  # of the calibration ECGs have a narrower interval than one that is called wide
 

@@ -71,7 +71,7 @@ function intervalTable(answer) {
   const row = (words, interval) => element("tr", {},
     element("th", { scope: "row" }, words), element("td", {}, bounds(interval)),
     element("td", {}, interval.coverage_at_least_5_5 === null ? "unknown" : share(interval.coverage_at_least_5_5)));
-  const level = `${Math.round(100 * answer.interval.level)} %`;
+  const level = `${Number((100 * answer.interval.level).toFixed(1))} %`;
   return element("table", { class: "intervals" },
     element("thead", {}, element("tr", {}, element("th", { scope: "col" }, `${level} interval`),
       element("th", { scope: "col" }, "mmol/L"), element("th", { scope: "col" }, "of K ≥ 5.5 it holds"))),

@@ -221,6 +221,17 @@ def test_an_alarm_for_high_potassium_is_not_lost_where_the_estimate_rises(spread
     assert all(raised[raised.index(True) :])
 
 
+@pytest.mark.parametrize("spread", np.arange(0.3, 0.95, 0.05).round(2).tolist())
+def test_an_alarm_for_low_potassium_comes_back_over_a_tenth_at_most(spread: float) -> None:
+    """Where the estimate rises; at the edge between two regions."""
+    calibration, estimates = Estimator.load().bundle.calibration, np.arange(2.0, 5.0, 0.005)
+    p = np.array([1 - calibration.distribution.predict(float(e), spread).p_at_least(3.5) for e in estimates])
+    raised = p > calibration.operating_points.below_3_5
+    first_off = int(np.argmin(raised))
+    assert raised[0]
+    assert 0.005 * raised[first_off:].sum() <= 0.11
+
+
 def test_probabilities_agree_with_what_is_observed_within_a_region_too() -> None:
     """Among estimates from one edge of a region to its middle, and from there to the other edge."""
     pairs, test = stretched(16_000, 5), stretched(16_000, 6)

@@ -22,6 +22,7 @@ from ecg_ka.exporters.findings import Concept, Quantity, findings
 from ecg_ka.exporters.outputs import Answered, Output, exported
 from ecg_ka.exporters.page import RESEARCH_NOTICE, page_svg
 from ecg_ka.exporters.page_pdf import page_pdf
+from ecg_ka.exporters.text import estimates_text
 from ecg_ka.record import EcgRecord
 from tests.ecg_ka.answers import NOW, clinical, demo, hostile, saying, withheld
 from tests.ecg_ka.ecgs import csv_bytes, ecg
@@ -91,6 +92,17 @@ def test_the_line_that_an_inbox_shows_has_the_interval_the_alarm_and_what_stands
     assert ecg_ka.Flag.DEMO_MODEL.sentence not in conclusion(clinical())
     assert "withheld. " in conclusion(withheld())
     assert all(one.disclaimer in conclusion(one) for one in (demo(), clinical(), withheld()))
+
+
+def test_no_output_rounds_the_level_of_an_interval_up() -> None:
+    interval = demo().interval
+    assert interval is not None
+    finer = replace(demo(), interval=replace(interval, level=0.975))
+    told = {finding.code: finding.display for finding in findings(finer)}
+    assert "97.5% interval" in conclusion(finer)
+    assert told["interval-lower"] == "Lower bound of the 97.5% interval (marginal)"
+    assert "97.5% interval" in estimate_page(ecg(1), finer)
+    assert "(97.5%)" in estimates_text([("a", finer)])
 
 
 def test_a_field_that_is_new_to_the_answer_is_told() -> None:
