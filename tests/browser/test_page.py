@@ -105,6 +105,7 @@ def test_a_demonstration_is_refused_as_fhir_and_saved_as_json_and_pdf(opened: Op
 
 def test_the_keyboard_alone_is_enough(opened: Opened, server: Server, tmp_path: Path) -> None:
     page = opened(server)
+    page.on("filechooser", lambda _: None)  # early, or the browser may open its own window
     file = tmp_path / "ecg.csv"
     file.write_bytes(high().files["ecg.csv"])
     reach(page, "files")
