@@ -99,6 +99,11 @@ class Interval:
     method: str
     coverage_at_least_5_5: float | None
 
+    @property
+    def percent(self) -> str:
+        """The level as it is printed, not rounded."""
+        return f"{100 * self.level:g}%"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probability:

@@ -36,7 +36,7 @@ def estimate_caption(estimate: Estimate) -> PageCaption:
         return PageCaption(title="Potassium estimate withheld", lines=(*reasons, model), warnings=warnings)
     i = e.interval
     number = _together(f"K {e.potassium_mmol_l:.1f} mmol/L")
-    title = f"{number}, {100 * i.level:g}% interval {_bounds(i)}"
+    title = f"{number}, {i.percent} interval {_bounds(i)}"
     shares = (f"P(K {p.comparator} {p.threshold_mmol_l:.1f}) {_share(p.p)}" for p in e.probabilities)
     probabilities = ", ".join(map(_together, shares))
     median = _together(f"{e.median_mmol_l:.1f} mmol/L")

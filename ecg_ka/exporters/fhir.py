@@ -229,7 +229,7 @@ def _conclusion(e: Estimate) -> str:
     value, i = estimate_value(e), e.interval
     said = "withheld" if value is None else f"{value.value} mmol/L"
     if i is not None:
-        said += f", {100 * i.level:g}% interval {i.lower:.2f} to {i.upper:.2f}"
+        said += f", {i.percent} interval {i.lower:.2f} to {i.upper:.2f}"
     sentences = [f"Potassium estimated from an ECG: {said}."]
     if e.category is not None and e.category is not Category.NO_ALARM:
         sentences.append(e.category.sentence)

@@ -120,7 +120,7 @@ def _trust(e: Estimate) -> Iterator[Finding]:
 def _interval(code: str, interval: Interval | None) -> Iterator[Quantity]:
     if interval is None:
         return
-    name = f"{100 * interval.level:g}% interval ({interval.method.replace('_', '-')})"
+    name = f"{interval.percent} interval ({interval.method.replace('_', '-')})"
     yield _mmol(f"{code}-lower", f"Lower bound of the {name}", interval.lower)
     yield _mmol(f"{code}-upper", f"Upper bound of the {name}", interval.upper)
 

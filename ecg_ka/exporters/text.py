@@ -180,7 +180,7 @@ def _explained(answers: Sequence[Estimate]) -> list[str]:
 
 
 def _bounds(interval: Interval) -> str:
-    return f"{interval.lower:.2f}-{interval.upper:.2f} ({100 * interval.level:g}%)"
+    return f"{interval.lower:.2f}-{interval.upper:.2f} ({interval.percent})"
 
 
 def _coverage(interval: Interval) -> str:

@@ -1,7 +1,7 @@
 // What an answer says, apart from its drawings.
 
 import { element } from "./elements.js";
-import { bounds, kalium, sentence, share, threshold, typeset } from "./words.js";
+import { bounds, kalium, percent, sentence, share, threshold, typeset } from "./words.js";
 
 const LEADS = ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"];
 
@@ -71,7 +71,7 @@ function intervalTable(answer) {
   const row = (words, interval) => element("tr", {},
     element("th", { scope: "row" }, words), element("td", {}, bounds(interval)),
     element("td", {}, interval.coverage_at_least_5_5 === null ? "unknown" : share(interval.coverage_at_least_5_5)));
-  const level = `${Number((100 * answer.interval.level).toFixed(1))} %`;
+  const level = percent(answer.interval.level);
   return element("table", { class: "intervals" },
     element("thead", {}, element("tr", {}, element("th", { scope: "col" }, `${level} interval`),
       element("th", { scope: "col" }, "mmol/L"), element("th", { scope: "col" }, "of K ≥ 5.5 it holds"))),

@@ -1,7 +1,7 @@
 // The estimate on a scale: predictive distribution over the training labels, few-shot regions shaded, intervals below.
 
 import { element, svg } from "./elements.js";
-import { bounds, kalium } from "./words.js";
+import { bounds, kalium, percent } from "./words.js";
 
 const TOP = 50; // room for the labels of estimate and median, px
 const PLOT = 170;
@@ -116,7 +116,7 @@ function mark(name, words, at, y, left) {
 function interval(given, name, where, x, y) {
   const [left, right] = [x.at(given.lower), x.at(given.upper)];
   return [
-    svg("text", { class: "interval-words", x: x.at(x.from), y: y + 4 }, `${Number((100 * given.level).toFixed(1))} % ${name} ${where}: ${bounds(given)}`),
+    svg("text", { class: "interval-words", x: x.at(x.from), y: y + 4 }, `${percent(given.level)} ${name} ${where}: ${bounds(given)}`),
     svg("path", { class: "interval", d: `M${left} ${y + 11}v10M${left} ${y + 16}H${right}M${right} ${y + 11}v10` }),
   ];
 }

@@ -2,6 +2,8 @@
 
 export const kalium = (mmolPerL) => mmolPerL.toFixed(1);
 
+export const percent = (level) => `${Number((100 * level).toFixed(1))} %`;
+
 // A probability; never 0 % or 100 %, which would read as a certainty.
 export function share(p) {
   if (p < 0.01) return "<\u00a01\u00a0%";

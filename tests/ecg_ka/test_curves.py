@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 REGIONS = Regions()
 PLACES: Floats = np.asarray(stats.norm.ppf(LEVELS))
-NORMAL = QuantileCurves.fit(Pairs(np.empty(0), np.empty(0), np.empty(0)))
+NORMAL = QuantileCurves.fit(Pairs(np.empty(0), np.empty(0), np.empty(0)))  # scores are errors in spreads
 ODD = QuantileCurves(
     np.array([3.0, 4.0, 5.5], dtype=np.float32),
     np.sort(np.random.default_rng(0).normal(0, 3, (3, 15)), axis=1).astype(np.float32),

@@ -36,6 +36,7 @@ from ecg_ka.uncertainty import (
 )
 from ecg_ka.uncertainty.label_conditional import band_distances, in_severe, least_calibration, severe_distances
 from ecg_ka.uncertainty.scores import quantile
+from tests.ecg_ka.test_curves import NORMAL
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -59,7 +60,6 @@ def drawn(n: int, seed: int) -> Ecgs:
 
 
 CALIBRATION = drawn(4000, 0)
-NORMAL = QuantileCurves.fit(Pairs(np.empty(0), np.empty(0), np.empty(0)))
 CURVES = QuantileCurves.fit(Pairs(*drawn(4000, 90)))
 MADE = Calibration.fit(Pairs(*CALIBRATION), CURVES, REGIONS)
 BY_LABEL = MADE.label_conditional

@@ -11,13 +11,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ecg_ka.uncertainty import ConformalDistribution, LabelDensity, Pairs, Predictive, QuantileCurves, Regions
+from ecg_ka.uncertainty import ConformalDistribution, LabelDensity, Pairs, Predictive, Regions
 from ecg_ka.uncertainty.conformal import LABEL_STEPS_MMOL_L, label_step
+from tests.ecg_ka.test_curves import NORMAL
 
 REGIONS = Regions()
 STEPS = st.sampled_from(LABEL_STEPS_MMOL_L)
 UNKNOWN = np.empty(0, dtype=np.float32)
-NORMAL = QuantileCurves.fit(Pairs(np.empty(0), np.empty(0), np.empty(0)))  # scores are errors in spreads
 
 
 @pytest.mark.parametrize(
