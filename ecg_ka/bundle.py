@@ -5,7 +5,7 @@
     weights.safetensors     the same network for training; of several members, each name starts with the member's number
     calibration.safetensors sorted conformal scores by predicted region, true region and true band, severe bands too,
                             without identifiers or order; quantile curves of the errors
-    novelty.safetensors     mean and covariance of the training ECGs' embeddings and inputs, sorted novelty scores
+    novelty.safetensors     mean and covariance of the training ECGs' features and inputs, sorted novelty scores
     metrics.json            what the evaluation measured
 
 No pickle anywhere. Loading is strict: an unknown or missing key, a file that differs from its hash or another format
@@ -37,7 +37,7 @@ from ecg_ka.uncertainty import (
     VarianceComponents,
 )
 
-FORMAT_VERSION = 6
+FORMAT_VERSION = 7
 SHIPPED = Path(__file__).parent / "bundles" / "demo"
 
 _MANIFEST = "bundle.json"

@@ -246,16 +246,20 @@ class Estimate:
         return {**_plain(self), "flags": [{"name": str(flag), "sentence": flag.sentence} for flag in self.flags]}
 
 
+_AS_IS = frozenset({float, str, int, bool, type(None)})
+
+
 def _plain(value: Any) -> Any:
     """As ``dataclasses.asdict``, which makes a deep copy of every number and text: in a fifth of its time."""
-    if isinstance(value, (float, str)):
-        return value
     if isinstance(value, tuple):
-        return tuple([_plain(part) for part in value])
+        return tuple([part if part.__class__ in _AS_IS else _plain(part) for part in value])
     if isinstance(value, dict):
         return {key: _plain(part) for key, part in value.items()}
-    names = _names(value.__class__)
-    return {name: _plain(getattr(value, name)) for name in names} if names else value
+    plain = {}
+    for name in _names(value.__class__):
+        part = getattr(value, name)
+        plain[name] = part if part.__class__ in _AS_IS else _plain(part)
+    return plain or value
 
 
 @lru_cache(maxsize=32)

@@ -65,12 +65,12 @@ def prepare(record: EcgRecord, spec: SignalSpec) -> ModelInput:
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Outputs:
     """What the network gives for one ECG: the mean over the members, their standard deviation (None for a single one),
-    and the embedding (E,) of the first member."""
+    and the peaks (E / 2,) of the first member's features."""
 
     potassium_mmol_l: float
     spread_mmol_l: float
     epistemic_sd_mmol_l: float | None
-    embedding: NDArray[np.float32]
+    peaks: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -232,24 +232,24 @@ class Estimator:
     def outputs(self, model_input: ModelInput) -> Outputs:
         """All that the network gives for one input."""
         inputs = {"signal_mv": model_input.signal_mv[None]}
-        potassium, spread, embedding, *epistemic = self._session.run(_output_names(self.bundle), inputs)
+        potassium, spread, peaks, *epistemic = self._session.run(_output_names(self.bundle), inputs)
         return Outputs(
             potassium_mmol_l=float(potassium[0]),
             spread_mmol_l=float(spread[0]),
             epistemic_sd_mmol_l=float(epistemic[0][0]) if epistemic else None,
-            embedding=embedding[0],
+            peaks=peaks[0],
         )
 
     def novelty(self, model_input: ModelInput, outputs: Outputs) -> Novelty:
         """How far an input with these outputs lies from what the network was trained on."""
         found = fingerprint(model_input.signal_mv, self.bundle.signal.fs_hz)
-        return self.bundle.novelty.novelty(outputs.embedding, found)
+        return self.bundle.novelty.novelty(outputs.peaks, found)
 
     def _seen(self, model_input: ModelInput) -> tuple[Outputs, Novelty]:
         """Both; the fingerprint comes first, because the network pushes the input out of the cache."""
         found = fingerprint(model_input.signal_mv, self.bundle.signal.fs_hz)
         outputs = self.outputs(model_input)
-        return outputs, self.bundle.novelty.novelty(outputs.embedding, found)
+        return outputs, self.bundle.novelty.novelty(outputs.peaks, found)
 
     def _value(self, outputs: Outputs, level: float, personal: PatientOffset | None) -> _Value:
         potassium, spread = outputs.potassium_mmol_l, outputs.spread_mmol_l
@@ -383,11 +383,11 @@ def _refuse_misfit(bundle: Bundle, shapes: Mapping[str, Sequence[object]]) -> No
         raise BundleError(f"the ONNX graph does not give {sorted(missing)}. Export the bundle again")
     blank = np.zeros((len(bundle.signal.leads), bundle.signal.n_samples), dtype=np.float32)
     expected = bundle.novelty.mean.size - fingerprint(blank, bundle.signal.fs_hz).values.size
-    width = shapes["embedding"][-1]
+    width = shapes["peaks"][-1]
     if isinstance(width, int) and width != expected:  # a graph of several members does not state it
-        raise BundleError(f"the ONNX graph embeds in {width} numbers; the novelty part takes {expected} numbers")
+        raise BundleError(f"the ONNX graph gives {width} peaks; the novelty part takes {expected}")
 
 
 def _output_names(bundle: Bundle) -> list[str]:
-    names = ["potassium_mmol_l", "spread_mmol_l", "embedding"]
+    names = ["potassium_mmol_l", "spread_mmol_l", "peaks"]
     return [*names, "epistemic_sd_mmol_l"] if bundle.members > 1 else names

@@ -1,4 +1,5 @@
-"""The network: a pre-activation 1-D ResNet from 8 leads to a potassium estimate, its spread and an embedding."""
+"""The network: a pre-activation 1-D ResNet from 8 leads to a potassium estimate, its spread and the peaks of its
+features."""
 
 from __future__ import annotations
 
@@ -39,7 +40,7 @@ class Outputs(NamedTuple):
 
     potassium_mmol_l: Tensor  # (B,)
     spread_mmol_l: Tensor  # (B,) > 0, from detached features: training it never moves the estimate
-    embedding: Tensor  # (B, E)
+    peaks: Tensor  # (B, E / 2)
 
 
 class Block(nn.Module):
@@ -102,12 +103,16 @@ class PotassiumNet(nn.Module):
     def forward(self, signal_mv: Tensor) -> Outputs:
         """Everything for a batch (B, leads, T)."""
         embedding = self.embed(signal_mv)
-        return Outputs(self.estimate(embedding), self.spread(embedding), embedding)
+        return Outputs(self.estimate(embedding), self.spread(embedding), self.peaks(embedding))
 
     def embed(self, signal_mv: Tensor) -> Tensor:
         """(B, leads, T) -> (B, E): mean and maximum over time of the last features."""
         h = F.relu(self.norm(self.blocks(self.stem(signal_mv))))  # (B, C, L)
         return torch.cat([h.mean(dim=2), h.amax(dim=2)], dim=1)  # (B, 2C)
+
+    def peaks(self, embedding: Tensor) -> Tensor:
+        """(B, E) -> the maxima in it (B, E / 2), by which novelty is told."""
+        return embedding[:, self.config.channels[-1] :]
 
     def estimate(self, embedding: Tensor) -> Tensor:
         """(B, E) -> potassium (B,) in mmol/L."""

@@ -57,7 +57,13 @@ class SignalSpec:
     @property
     def sha256(self) -> str:
         """Identity of the preprocessing: SHA-256 of its fields as sorted JSON."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        return _sha256(self)
+
+
+@lru_cache(maxsize=16)
+def _sha256(spec: SignalSpec) -> str:
+    """Kept, because every answer tells it."""
+    return hashlib.sha256(json.dumps(asdict(spec), sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

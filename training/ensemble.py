@@ -33,6 +33,10 @@ class Ensemble(PotassiumNet):
         """(B, leads, T) -> (B, members x E)."""
         return torch.cat([member.embed(signal_mv) for member in self._nets()], dim=1)
 
+    def peaks(self, embedding: Tensor) -> Tensor:
+        """(B, members x E) -> the maxima (B, E / 2) of the first member."""
+        return self._nets()[0].peaks(self._parts(embedding)[0])
+
     def estimate(self, embedding: Tensor) -> Tensor:
         """(B, members x E) -> potassium (B,) in mmol/L."""
         return self.estimates(embedding).mean(dim=0)
@@ -58,7 +62,7 @@ def joined(members: Sequence[PotassiumNet]) -> PotassiumNet:
 
 
 class ServedEnsemble(nn.Module):
-    """What the graph of an ensemble gives: mean potassium (B,), mean spread (B,), the embedding (B, E) of the first
+    """What the graph of an ensemble gives: mean potassium (B,), mean spread (B,), the peaks (B, E / 2) of the first
     member, and the standard deviation (B,) of the members' estimates (n - 1 in the denominator)."""
 
     def __init__(self, ensemble: Ensemble) -> None:
@@ -72,4 +76,4 @@ class ServedEnsemble(nn.Module):
         estimates = self.ensemble.estimates(embedding)
         mean = estimates.mean(dim=0)
         epistemic = ((estimates - mean).square().sum(dim=0) / (n - 1)).sqrt()
-        return mean, self.ensemble.spread(embedding), embedding[:, : embedding.shape[1] // n], epistemic
+        return mean, self.ensemble.spread(embedding), self.ensemble.peaks(embedding), epistemic

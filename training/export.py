@@ -113,13 +113,13 @@ def load_network(run: Path) -> PotassiumNet:
 
 
 def to_onnx(network: PotassiumNet, spec: SignalSpec) -> bytes:
-    """The network as an ONNX graph: ``signal_mv`` (batch, leads, T) -> potassium_mmol_l, spread_mmol_l, embedding, and
-    of an ensemble epistemic_sd_mmol_l.
+    """The network as an ONNX graph: ``signal_mv`` (batch, leads, T) -> potassium_mmol_l, spread_mmol_l, peaks, and of
+    an ensemble epistemic_sd_mmol_l.
 
     The exporter that traces is used on purpose: the newer one needs a package that GPU machines lack, and both give
     the same graph for a network of convolutions.
     """
-    names = ["potassium_mmol_l", "spread_mmol_l", "embedding"]
+    names = ["potassium_mmol_l", "spread_mmol_l", "peaks"]
     served: torch.nn.Module = network.eval()
     if isinstance(network, Ensemble):
         names, served = [*names, "epistemic_sd_mmol_l"], ServedEnsemble(network).eval()

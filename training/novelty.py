@@ -11,7 +11,7 @@ from training.cohort import Cohort, Split
 from training.trainer import embed
 
 MOST_TRAINING_ECGS = 20_000
-"""Drawn at random where there are more: a covariance of 320 numbers needs no more."""
+"""Drawn at random where there are more: a covariance of 239 numbers needs no more."""
 
 _SEED = 1
 
@@ -27,7 +27,7 @@ def fit_novelty(network: PotassiumNet, cohort: Cohort) -> NoveltyModel:
 def seen(
     network: PotassiumNet, cohort: Cohort, rows: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], list[Fingerprint]]:
-    """Embeddings (n, E) and fingerprints of the ECGs at ``rows``."""
+    """Peaks (n, E / 2) of the features, and fingerprints, of the ECGs at ``rows``."""
     fs_hz = float(cohort.about["signal"]["fs_hz"])
     found = [fingerprint(cohort.signal_mv(rows[i : i + 1])[0], fs_hz) for i in range(len(rows))]
-    return embed(network, cohort, rows).numpy(), found
+    return network.peaks(embed(network, cohort, rows)).numpy(), found

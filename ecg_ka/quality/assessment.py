@@ -12,7 +12,7 @@ from ecg_ka.quality.averaged_beat import AveragedBeat, average_beat
 from ecg_ka.quality.cables import interchanged_cables
 from ecg_ka.quality.einthoven import disagreements_mv
 from ecg_ka.quality.grades import HEART_RATE_RANGE_BPM, Grade, LeadQuality, graded
-from ecg_ka.quality.lead_order import LIMB_STRIDE, limb_lead_note, order_note
+from ecg_ka.quality.lead_order import LIMB_SAMPLES, limb_lead_note, order_note
 from ecg_ka.quality.pacing import is_paced
 from ecg_ka.quality.qrs import WIDE_QRS_MS, qrs_ms
 from ecg_ka.quality.rhythm import is_irregular
@@ -58,14 +58,16 @@ def assess(record: EcgRecord) -> SignalQuality:
     unusable = frozenset(lead.lead for lead in leads if lead.grade is Grade.UNUSABLE)
     usable = _Usable.among(record, unusable)
     fine = found.fine
-    beat = average_beat(usable.names, fine.signal[usable.rows], fine.rate_hz, r_peaks // fine.factor)
+    fine_mv = fine.signal[usable.rows]
+    beat = average_beat(usable.names, fine_mv, fine.rate_hz, r_peaks // fine.factor)
     width_ms = None if beat is None else qrs_ms(beat)
     doubts = {
         Flag.IMPLAUSIBLE_AMPLITUDE: _amplitude_note(leads),
         Flag.IMPLAUSIBLE_HEART_RATE: _rate_note(found.heart_rate_bpm),
         Flag.INCONSISTENT_LEADS: _inconsistency_note(inconsistent_mv),
         Flag.LEAD_REVERSAL_SUSPECTED: _cables_note(beat),
-        Flag.LEAD_ORDER_IMPLAUSIBLE: _limb_note(usable, record) or _order_note(beat, record),
+        Flag.LEAD_ORDER_IMPLAUSIBLE: limb_lead_note(usable.names, fine_mv[:, LIMB_SAMPLES])
+        or _order_note(beat, record),
         Flag.WIDE_QRS: _width_note(width_ms),
     }
     raised = {flag for flag, note in doubts.items() if note}
@@ -119,10 +121,6 @@ def _inconsistency_note(inconsistent_mv: dict[str, float]) -> str | None:
         return None
     leads = ", ".join(f"{lead} (by up to {mv:.2f} mV)" for lead, mv in inconsistent_mv.items())
     return f"not what I and II make it: {leads}"
-
-
-def _limb_note(usable: _Usable, record: EcgRecord) -> str | None:
-    return limb_lead_note(usable.names, record.signal_mv[usable.rows, ::LIMB_STRIDE])
 
 
 def _order_note(beat: AveragedBeat | None, record: EcgRecord) -> str | None:

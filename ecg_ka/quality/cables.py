@@ -16,8 +16,9 @@ ever taken for RA and LA, but in 40 to 50 % for RA and LL.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
-from numpy.typing import NDArray
 
 from ecg_ka.quality.averaged_beat import AveragedBeat
 
@@ -25,8 +26,6 @@ _LEVEL_S = (-0.080, -0.048)  # between P and QRS, where the heart is silent
 _WAVES_S = ((-0.24, -0.072), (-0.064, 0.08), (0.144, 0.40))  # P, QRS, T
 _FLOOR = 0.05  # of the QRS: a smaller wave, or the noise where P is missing, has little say
 _LEAST_GAIN = {"RA and LA": 2.0, "RA and LL": 4.0}
-
-Values = NDArray[np.float32]
 
 
 def interchanged_cables(beat: AveragedBeat) -> str | None:
@@ -41,21 +40,25 @@ def interchanged_cables(beat: AveragedBeat) -> str | None:
     needed = ("I", "II", "V6")
     if not set(needed) <= set(beat.names):
         return None
-    leads = beat.signal_mv[[beat.names.index(name) for name in needed]]
-    leads = leads - leads[:, beat.samples(*_LEVEL_S)].mean(axis=1, keepdims=True)
-    waves = [beat.samples(*span_s) for span_s in _WAVES_S]
-    i, ii, iii = (_agreement(lead, leads[2], waves) for lead in (leads[0], leads[1], leads[1] - leads[0]))
+    leads = beat.signal_mv[[beat.names.index(name) for name in needed]].astype(np.float64)
+    leads -= leads[:, beat.samples(*_LEVEL_S)].mean(axis=1, keepdims=True)
+    waves = [leads[:, beat.samples(*span_s)] for span_s in _WAVES_S]
+    products = [(wave @ wave.T).tolist() for wave in waves]
+    sizes = [wave.shape[1] for wave in waves]
+    floor = _FLOOR**2 * products[1][2][2] / sizes[1]
+    i, ii, iii = (_agreement(lead, products, [floor * n for n in sizes]) for lead in ((1, 0), (0, 1), (-1, 1)))
     gains = {"RA and LA": iii - i - (i + ii), "RA and LL": -iii - ii - (i + ii)}
     raised = {pair: gain for pair, gain in gains.items() if gain > _LEAST_GAIN[pair]}
     return max(raised, key=raised.__getitem__, default=None)
 
 
-def _agreement(lead: Values, v6: Values, waves: list[slice]) -> float:
-    """The sum, -3 to 3, of the correlations of P, QRS and T in a lead (m,) with those in V6 (m,)."""
-    floor = _FLOOR**2 * np.square(v6[waves[1]]).mean()
+def _agreement(lead: tuple[int, int], products: list[list[list[float]]], floors: list[float]) -> float:
+    """The sum, -3 to 3, of the correlations of P, QRS and T in a lead, so many times I and II, with those in V6, from
+    the ``products`` (wave, 3, 3) of I, II and V6 with each other."""
+    a, b = lead
     total = 0.0
-    for wave in waves:
-        ours, theirs = lead[wave], v6[wave]
-        size = np.sqrt(np.square(ours).sum() * np.square(theirs).sum()) + floor * ours.size
-        total += float(ours @ theirs / size) if size > 0 else 0.0
+    for ((i_i, i_ii, i_v6), (_, ii_ii, ii_v6), (_, _, v6_v6)), floor in zip(products, floors, strict=True):
+        ours = max(0.0, a * a * i_i + 2 * a * b * i_ii + b * b * ii_ii)  # rounding may take it below 0
+        size = math.sqrt(ours * v6_v6) + floor
+        total += (a * i_v6 + b * ii_v6) / size if size > 0 else 0.0
     return total

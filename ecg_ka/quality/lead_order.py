@@ -7,6 +7,7 @@ which I or II stands among chest leads less often than one that has them, where 
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from itertools import combinations
 
@@ -14,12 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_ka.quality.averaged_beat import AveragedBeat
-from ecg_ka.quality.beats import block_means
 from ecg_ka.record import DERIVED_FROM_I_II, INDEPENDENT_LEADS
 
 _WAVES_S = ((-0.072, 0.080), (0.144, 0.40))  # QRS, and ST with T
 _LEVEL_S = (-0.080, -0.048)
-_COARSE = 2  # samples of 4 ms averaged
 _RIDGE = 0.01
 # Mean products of the leads I, II, V1..V6 with each other over QRS and over ST-T, each ECG's divided by its mean
 # square: 1,023 simulated ECGs of all conditions without interchanged cables.
@@ -48,8 +47,8 @@ _PRODUCTS = (
 _LIMB = {"I": (1.0, 0.0), "II": (0.0, 1.0), **DERIVED_FROM_I_II}
 
 _LEAST_GAIN_CHEST, _LEAST_GAIN_LIMB = 0.1, 0.4  # log of misfit as named over misfit of the best exchange
-LIMB_STRIDE = 4
-"""Of the samples in which chest leads and limb leads are compared: more would tell no more."""
+LIMB_SAMPLES = slice(0, 1250, 2)
+"""Of a signal at about 250 Hz in which chest leads and limb leads are compared: more would tell no more."""
 
 _SAME_LEAD = 0.07  # root mean square of the difference, as a share of the lead's: PTB-XL above 0.12, simulated 0.08
 
@@ -77,12 +76,12 @@ def order_note(beat: AveragedBeat, *, limb_leads_checked: bool) -> str | None:
 
 
 def limb_lead_note(names: tuple[str, ...], signal_mv: NDArray[np.float32]) -> str | None:
-    """Which of V1-V6 among ``signal_mv`` (leads, n), every :data:`LIMB_STRIDE`-th sample, is, step by step, I, II or a
-    lead that follows from them; a cart makes those sample by sample, so that they agree to within rounding, which no
+    """Which of V1-V6 among ``signal_mv`` (leads, n), :data:`LIMB_SAMPLES` of it, is, step by step, I, II or a lead that
+    follows from them; a cart makes those sample by sample, so that they agree to within rounding, which no
     chest lead does."""
     if not {"I", "II"} <= set(names):
         return None
-    steps = signal_mv[:, 1:] - signal_mv[:, :-1]
+    steps = np.subtract(signal_mv[:, 1:], signal_mv[:, :-1], dtype=np.float64)
     products: list[list[float]] = (steps @ steps.copy().T).tolist()  # a matrix times itself takes twice as long
     i, ii = names.index("I"), names.index("II")
     with_i, with_ii = products[i], products[ii]
@@ -101,13 +100,11 @@ def limb_lead_note(names: tuple[str, ...], signal_mv: NDArray[np.float32]) -> st
 def _products(beat: AveragedBeat) -> Matrices:
     """(2, 8, 8) of QRS and ST-T."""
     leads, before = beat.signal_mv, beat.signal_mv[:, beat.samples(*_LEVEL_S)]
-    level = before.sum(axis=1, keepdims=True) / np.float32(before.shape[1])
-    coarse = block_means(leads - level, _COARSE).astype(np.float64)
+    level = before.sum(axis=1, keepdims=True, dtype=np.float64) / before.shape[1]
     found = np.empty((len(_WAVES_S), len(leads), len(leads)))
     for product, span in zip(found, _WAVES_S, strict=True):
-        window = beat.samples(*span)
-        part = coarse[:, window.start // _COARSE : window.stop // _COARSE]
-        np.matmul(part, part.T, out=product)
+        part = leads[:, beat.samples(*span)] - level
+        np.matmul(part, part.copy().T, out=product)
         product *= len(leads) / max(float(product.trace()), 1e-9)
     return found
 
@@ -115,7 +112,7 @@ def _products(beat: AveragedBeat) -> Matrices:
 def _gain(products: Matrices, exchanged: Matrices) -> float:
     """Log of the misfit as named, the first of (1 + k, 128), over that of the best exchange."""
     misfits = exchanged @ products.ravel()
-    return float(np.log(misfits[0] / misfits[1:].min()))
+    return math.log(misfits[0] / misfits[1:].min())
 
 
 @lru_cache(maxsize=2)

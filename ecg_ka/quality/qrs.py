@@ -25,35 +25,29 @@ def qrs_ms(beat: AveragedBeat) -> float | None:
     with the noise before QRS where that is larger (after Zywietz and Celikag, Computers in Cardiology 1991); the ends
     are interpolated between samples.
     """
-    slopes = np.zeros(beat.signal_mv.shape[1])
     steps = beat.signal_mv[:, 2:] - beat.signal_mv[:, :-2]
-    slopes[1:-1] = np.sqrt(np.einsum("lt,lt->t", steps, steps))
+    velocity = [0.0, *np.sqrt(np.einsum("lt,lt->t", steps, steps)).tolist(), 0.0]
     window = beat.samples(*_PEAK_S)
-    peak = window.start + int(np.argmax(slopes[window]))
-    quiet = np.sort(slopes[beat.samples(*_QUIET_S)])
-    limit = max(_SHARE * slopes[peak], _QUIET_TIMES * quiet[len(quiet) // 4])
-    if not slopes[peak] > limit:
+    peak = max(range(window.start, window.stop), key=velocity.__getitem__)
+    quiet = sorted(velocity[beat.samples(*_QUIET_S)])
+    limit = max(_SHARE * velocity[peak], _QUIET_TIMES * quiet[len(quiet) // 4])
+    if not velocity[peak] > limit:
         return None
     gap = max(1, round(_GAP_S * beat.rate_hz))
     before, after = (round(span_s * beat.rate_hz) for span_s in _LONGEST_S)
-    steep = np.flatnonzero(slopes > limit).tolist()
-    first = _reached(peak, [i for i in reversed(steep) if peak - before <= i < peak], gap)
-    last = _reached(peak, [i for i in steep if peak < i <= peak + after], gap)
-    start = first - _beyond(slopes[first], slopes[first - 1], limit)
-    stop = last + _beyond(slopes[last], slopes[min(last + 1, len(slopes) - 1)], limit)
-    return float(1000 * (stop - start) / beat.rate_hz)
+    start = _end(velocity, range(peak, max(-1, peak - before - 1), -1), gap, limit)
+    stop = _end(velocity, range(peak, min(len(velocity), peak + after + 1)), gap, limit)
+    return 1000 * (stop - start) / beat.rate_hz
 
 
-def _reached(start: int, samples: list[int], gap: int) -> int:
-    """The last of samples, from near to far, to which no step from ``start`` on is longer than ``gap``."""
-    reached = start
+def _end(velocity: list[float], samples: range, gap: int, limit: float) -> float:
+    """Where, between samples, the velocity falls below the limit: after the last of samples, outwards from the peak, to
+    which no pause is longer than ``gap``."""
+    reached = samples[0]
     for sample in samples:
         if abs(sample - reached) > gap:
             break
-        reached = sample
-    return reached
-
-
-def _beyond(inside: float, outside: float, limit: float) -> float:
-    """How far, in samples, the limit lies from the sample inside to the one outside of it."""
-    return min(max((inside - limit) / max(inside - outside, 1e-12), 0.0), 1.0)
+        if velocity[sample] > limit:
+            reached = sample
+    inside, outside = velocity[reached], velocity[reached + samples.step]
+    return reached + samples.step * min(max((inside - limit) / max(inside - outside, 1e-12), 0.0), 1.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,8 +19,8 @@ def is_irregular(r_peaks: NDArray[np.int64]) -> bool:
     no for fewer than 5 beats."""
     if r_peaks.size < _FEWEST_BEATS:
         return False
-    intervals = r_peaks[1:] - r_peaks[:-1]
-    changes = np.sort(np.abs(intervals[1:] - intervals[:-1]))
-    at = _SHARE * (changes.size - 1)
-    low, high = changes[int(at)], changes[min(int(at) + 1, changes.size - 1)]
-    return float(low + (at - int(at)) * (high - low)) > _LARGEST_CHANGE * float(np.sort(intervals)[intervals.size // 2])
+    intervals = [after - before for before, after in pairwise(r_peaks.tolist())]
+    changes = sorted(abs(after - before) for before, after in pairwise(intervals))
+    at, part = divmod(_SHARE * (len(changes) - 1), 1)
+    low, high = changes[int(at)], changes[min(int(at) + 1, len(changes) - 1)]
+    return bool(low + part * (high - low) > _LARGEST_CHANGE * sorted(intervals)[len(intervals) // 2])

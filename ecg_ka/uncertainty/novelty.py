@@ -1,9 +1,9 @@
 """How far an ECG lies from those that the network was trained on, and how rare that is.
 
-One Mahalanobis distance (Lee et al., NeurIPS 2018, without classes) over the embedding and the
-:mod:`~ecg_ka.uncertainty.fingerprint` of the input. Its p-value is conformal (Vovk et al. 2005): exact when the ECG is
-exchangeable with the calibration ECGs. What is kept are mean and covariance of many patients and sorted scores: of no
-ECG is anything told.
+One Mahalanobis distance (Lee et al., NeurIPS 2018, without classes) over the peaks of the network's features, the
+largest value over time of each, and the :mod:`~ecg_ka.uncertainty.fingerprint` of the input. Its p-value is conformal
+(Vovk et al. 2005): exact when the ECG is exchangeable with the calibration ECGs. What is kept are mean and covariance
+of many patients and sorted scores: of no ECG is anything told.
 
 docs/uncertainty.md has what else was tried.
 """
@@ -32,7 +32,7 @@ Singles = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NoveltyModel:
-    """What the training ECGs look like: ``mean`` and ``scale`` (k,) and shrunk ``correlation`` (k, k) of embedding and
+    """What the training ECGs look like: ``mean`` and ``scale`` (k,) and shrunk ``correlation`` (k, k) of peaks and
     fingerprint; ``usual`` (1,), the mean square distance that 95 % of the training ECGs stay below; ``scores`` (n,),
     the sorted novelty of the calibration ECGs."""
 
@@ -58,32 +58,32 @@ class NoveltyModel:
     @classmethod
     def fit(
         cls,
-        embeddings: Singles,
+        peaks: Singles,
         fingerprints: Sequence[Fingerprint],
         calibration: tuple[Singles, Sequence[Fingerprint]],
     ) -> NoveltyModel:
-        """From embeddings (n, E) and fingerprints of training ECGs and the same of the calibration ECGs."""
-        values = np.concatenate([embeddings, np.stack([f.values for f in fingerprints])], axis=1, dtype=np.float64)
+        """From peaks (n, E / 2) and fingerprints of training ECGs and the same of the calibration ECGs."""
+        values = np.concatenate([peaks, np.stack([f.values for f in fingerprints])], axis=1, dtype=np.float64)
         mean, scale, correlation = (part.astype(np.float32) for part in _moments(values))
         none = np.empty(0, dtype=np.float32)
         made = cls(mean, scale, correlation, np.ones(1, dtype=np.float32), none)
-        usual = np.quantile([made.distance(*pair) for pair in zip(embeddings, fingerprints, strict=True)], _USUAL)
+        usual = np.quantile([made.distance(*pair) for pair in zip(peaks, fingerprints, strict=True)], _USUAL)
         return cls(mean, scale, correlation, np.array([usual], dtype=np.float32), none).calibrated(*calibration)
 
-    def calibrated(self, embeddings: Singles, fingerprints: Sequence[Fingerprint]) -> NoveltyModel:
+    def calibrated(self, peaks: Singles, fingerprints: Sequence[Fingerprint]) -> NoveltyModel:
         """The same distance with the scores of other calibration ECGs."""
-        scores = [self.distance(*pair) for pair in zip(embeddings, fingerprints, strict=True)]
+        scores = [self.distance(*pair) for pair in zip(peaks, fingerprints, strict=True)]
         return replace(self, scores=np.sort(np.array(scores, dtype=np.float32)))
 
-    def distance(self, embedding: Singles, found: Fingerprint) -> float:
-        """Mean square distance of the embedding (E,) and what is known of the input, in units of the usual one."""
+    def distance(self, peaks: Singles, found: Fingerprint) -> float:
+        """Mean square distance of the peaks (E / 2,) and what is known of the input, in units of the usual one."""
         precision, n_known = _precision(self, found.known.tobytes())
-        z = (np.concatenate([embedding, found.values], dtype=np.float64) - self.mean) / self.scale
+        z = (np.concatenate([peaks, found.values], dtype=np.float64) - self.mean) / self.scale
         return float(z @ (precision @ z.astype(np.float32))) / n_known / float(self.usual[0])
 
-    def novelty(self, embedding: Singles, found: Fingerprint) -> Novelty:
+    def novelty(self, peaks: Singles, found: Fingerprint) -> Novelty:
         """Distance, and the share of calibration ECGs, this one counted, that lie at least as far."""
-        distance = np.float32(min(self.distance(embedding, found), _LARGEST))
+        distance = np.float32(min(self.distance(peaks, found), _LARGEST))
         farther = len(self.scores) - int(self.scores.searchsorted(distance))
         return Novelty(distance=float(distance), p_value=(farther + 1) / (len(self.scores) + 1))
 
@@ -106,12 +106,12 @@ class NoveltyModel:
 
 @lru_cache(maxsize=64)
 def _precision(model: NoveltyModel, known: bytes) -> tuple[Singles, int]:
-    """The inverse (k, k) of the correlation of the embedding and what is known of the input, zero elsewhere, and how
+    """The inverse (k, k) of the correlation of the peaks and what is known of the input, zero elsewhere, and how
     many numbers that are; there are few combinations of leads. In single precision, because the network has pushed it
     out of the cache and reading it takes longer than multiplying."""
     of_input = np.frombuffer(known, dtype=np.bool_)
-    n_embedding = model.mean.size - of_input.size
-    there = np.concatenate([np.arange(n_embedding), n_embedding + np.flatnonzero(of_input)])
+    n_peaks = model.mean.size - of_input.size
+    there = np.concatenate([np.arange(n_peaks), n_peaks + np.flatnonzero(of_input)])
     precision = np.zeros(model.correlation.shape, dtype=np.float32)
     square = np.ix_(there, there)
     precision[square] = np.linalg.inv(model.correlation[square].astype(np.float64))

@@ -24,7 +24,7 @@ def network(config: NetworkConfig = SMALL) -> PotassiumNet:
 def test_shapes_and_positive_spread() -> None:
     out = network()(torch.randn(5, 8, 2500))
     assert out.potassium_mmol_l.shape == out.spread_mmol_l.shape == (5,)
-    assert out.embedding.shape == (5, 32)
+    assert out.peaks.shape == (5, 16)
     assert (out.spread_mmol_l >= SMALL.min_spread_mmol_l).all()
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.fft import next_fast_len
 
 from ecg_ka import Estimator, Flag, UnusableRecord, explain
 from ecg_ka.policy import Policy
@@ -19,6 +17,7 @@ from training.alterations import Alteration, double_speed, half_speed, noise, sh
 from training.checks import novelty, simulated
 
 N = 64
+SLOPES_AND_WAVES = slice(8 + 28, 8 + 28 + 12 + 16)
 
 
 @pytest.fixture(scope="module")
@@ -31,35 +30,60 @@ def records() -> tuple[EcgRecord, ...]:
     return simulated(N, 71).records
 
 
-def test_the_fingerprint_begins_with_the_slopes_of_the_leads_over_two_samples() -> None:
+def every_second(signal: NDArray[np.float32]) -> NDArray[np.float64]:
+    return signal[:, ::2].astype(np.float64)
+
+
+def autocorrelation(rows: NDArray[np.float64], lags: int) -> NDArray[np.float64]:
+    """Of all rows together at 0 to ``lags``, sample by sample."""
+    n = rows.shape[1]
+    return np.array([(rows[:, k:] * rows[:, : n - k]).sum() for k in range(lags + 1)])
+
+
+def test_the_fingerprint_begins_with_the_slopes_of_the_leads_at_125_hz() -> None:
     signal = np.random.default_rng(2).normal(0, 0.3, (8, 2500)).astype(np.float32)
-    slopes = signal[:, 2:].astype(np.float64) - signal[:, :-2]
+    slopes = np.diff(every_second(signal))
     size = np.sqrt(np.square(slopes).mean(axis=1)) + 0.001
     correlations = (slopes @ slopes.T / slopes.shape[1] / np.outer(size, size))[np.triu_indices(8, 1)]
     expected = np.concatenate([np.log(size), np.arctanh(0.999 * correlations)])
     np.testing.assert_allclose(fingerprint(signal, 250.0).values[: len(expected)], expected, atol=1e-5)
 
 
-def test_then_come_autocorrelation_and_bands_of_one_spectrum() -> None:
-    """In double precision by scipy; the autocorrelation also sample by sample."""
-    signal = np.random.default_rng(2).normal(0, 0.3, (8, 2400)).astype(np.float32)
-    n = next_fast_len(2400 + 24 + 1, real=True)
-    power = np.square(np.abs(np.fft.rfft(signal.astype(np.float64), n, axis=1))).sum(axis=0)
-    edges = (0.5, 1, 1.5, 2, 3, 4, 5.5, 7.5, 10, 13, 17, 22, 28, 34, 40)
-    f_hz = np.arange(power.size) * 250 / n
-    bands = np.array([power[(f_hz >= low) & (f_hz < high)].sum() for low, high in pairwise(edges)])
-    slopes = np.pad(signal.astype(np.float64), ((0, 0), (1, 1)))
-    slopes = slopes[:, 2:] - slopes[:, :-2]
-    products = [(slopes[:, 2 * k :] * slopes[:, : 2400 - 2 * k]).sum() for k in range(13)]
-    found = fingerprint(signal, 250.0).values[8 + 28 : 8 + 28 + 12 + 14]
-    np.testing.assert_allclose(found[:12], np.array(products[1:]) / products[0], atol=2e-3)
-    np.testing.assert_allclose(found[12:], np.log(bands / bands.sum() + 1e-6), atol=1e-5)
+@pytest.mark.parametrize("n", [2500, 2498, 1259])
+def test_then_come_the_autocorrelations_of_slopes_and_of_the_signal_in_blocks_of_40_ms(n: int) -> None:
+    """None goes on from one lead in the next."""
+    signal = np.random.default_rng(2).normal(0, 0.3, (8, n)).astype(np.float32)
+    coarse = every_second(signal)
+    blocks = coarse[:, : coarse.shape[1] // 5 * 5].reshape(8, -1, 5).mean(axis=2)
+    slopes, waves = autocorrelation(np.diff(coarse), 12), autocorrelation(blocks, 16)
+    found = fingerprint(signal, 250.0).values[SLOPES_AND_WAVES]
+    np.testing.assert_allclose(found, [*slopes[1:] / slopes[0], *waves[1:] / waves[0]], atol=1e-5)
+
+
+def test_at_the_end_stands_the_interval_of_the_beats() -> None:
+    """The activity's autocorrelation, block by block: largest, from 0.24 s on, at the distance of the beats."""
+    time_s = np.arange(2500) / 250
+    signal = np.tile(np.exp(-np.square((time_s % 0.8 - 0.4) / 0.02)), (8, 1)).astype(np.float32)
+    sizes = np.abs(np.diff(every_second(signal))).sum(axis=0)
+    activity = np.sqrt(sizes[:1245].reshape(-1, 5).mean(axis=1))
+    likeness = autocorrelation((activity - activity.mean())[None], 60)
+    found = fingerprint(signal, 250.0).values[SLOPES_AND_WAVES.stop :]
+    assert found[0] == pytest.approx(np.log(0.8 / 0.04))
+    np.testing.assert_allclose(found[1:], [likeness[20] / likeness[0], *likeness[1:14] / likeness[0]], atol=1e-5)
+
+
+@pytest.mark.parametrize(("fs_hz", "every"), [(500.0, 4), (360.0, 3), (200.0, 2), (100.0, 1)])
+def test_an_input_at_another_rate_is_taken_at_about_125_hz(fs_hz: float, every: int) -> None:
+    signal = np.random.default_rng(2).normal(0, 0.3, (8, round(10 * fs_hz))).astype(np.float32)
+    slopes = np.diff(signal[:, ::every].astype(np.float64))
+    found = fingerprint(signal, fs_hz).values[:8]
+    np.testing.assert_allclose(found, np.log(np.sqrt(np.square(slopes).mean(axis=1)) + 0.001), atol=1e-5)
 
 
 def test_the_timing_of_an_ecg_does_not_hang_on_its_height() -> None:
     signal = np.random.default_rng(2).normal(0, 0.3, (8, 2500)).astype(np.float32)
     flat = np.float32(1e-6) * signal  # still more than what counts as nothing
-    tall, low = (fingerprint(s, 250.0).values[8 + 28 : 8 + 28 + 12 + 14] for s in (signal, flat))
+    tall, low = (fingerprint(s, 250.0).values[SLOPES_AND_WAVES.start :] for s in (signal, flat))
     np.testing.assert_allclose(tall, low, atol=1e-4)
 
 
