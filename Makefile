@@ -8,7 +8,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet -c constraints.txt
 
 demo: $(VENV)/.base  ## an estimate for the real 12-lead ECG that pydicom carries, and its page as demo.svg
 	@ecg=$$($(BIN)/python -c 'from pydicom.data import get_testdata_file as f; print(f("waveform_ecg.dcm", download=False))') \
-	&& $(BIN)/ecg-ka estimate "$$ecg" && $(BIN)/ecg-ka plot "$$ecg" -o demo.svg
+	&& $(BIN)/ecg-ka estimate "$$ecg" && $(BIN)/ecg-ka plot "$$ecg" -o demo.svg --force
 
 test: $(VENV)/.dev  ## all tests but the benchmarks, two at a time; PYTEST_ARGS="-n 0 -x" for one after the other
 	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)

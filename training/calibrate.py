@@ -102,13 +102,13 @@ def calibrate(config: CalibrateConfig) -> Bundle:
     members = members_of(bundle)
     network = joined(members)
     rows = _rows(cohort, config.of)
-    pairs = _pairs(network, cohort, rows)
+    pairs = predict(network, cohort, rows)
     calibration = Calibration.fit(pairs, _curves(network, cohort, bundle), bundle.regions)
     print(_told(calibration))
     repeats = cohort if config.repeats is None else Cohort.open(config.repeats)
     personal = variance_components(network, repeats, config.of.splits)
     print(_told_of_patients(personal))
-    test = _pairs(network, cohort, cohort.rows(Split.TEST))
+    test = predict(network, cohort, cohort.rows(Split.TEST))
     save_bundle(
         replace(
             bundle,
@@ -142,7 +142,7 @@ def members_of(bundle: Bundle) -> list[PotassiumNet]:
 
 def curves_of_errors(network: PotassiumNet, cohort: Cohort) -> QuantileCurves:
     """From the validation split, one ECG a patient: none of them calibrates."""
-    return QuantileCurves.fit(_pairs(network, cohort, cohort.first_rows(Split.VALIDATION)))
+    return QuantileCurves.fit(predict(network, cohort, cohort.first_rows(Split.VALIDATION)))
 
 
 def variance_components(network: PotassiumNet, cohort: Cohort, splits: Collection[Split]) -> VarianceComponents | None:
@@ -153,8 +153,8 @@ def variance_components(network: PotassiumNet, cohort: Cohort, splits: Collectio
     rows = rows[n[who] > 1]
     if not len(rows):
         return None
-    estimates, _, _ = predict(network, cohort, rows)
-    return VarianceComponents.fit(cohort.index["patient"][rows], estimates, cohort.labels(rows))
+    found = predict(network, cohort, rows)
+    return VarianceComponents.fit(cohort.index["patient"][rows], found.estimates, found.labels)
 
 
 def wide_interval(distribution: ConformalDistribution, pairs: Pairs) -> float:
@@ -182,11 +182,6 @@ def _curves(network: PotassiumNet, cohort: Cohort, bundle: Bundle) -> QuantileCu
         print(f"curves of errors as in the bundle: {n} validation ECGs, fewer than {LEAST_FOR_CURVES:,}")
         return bundle.calibration.distribution.curves
     return curves_of_errors(network, cohort)
-
-
-def _pairs(network: PotassiumNet, cohort: Cohort, rows: NDArray[np.int64]) -> Pairs:
-    estimates, spreads, _ = predict(network, cohort, rows)
-    return Pairs(estimates, spreads, cohort.labels(rows))
 
 
 def _refuse_misfit(bundle: Bundle, cohort: Cohort, of: Of) -> None:

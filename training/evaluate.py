@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ecg_ka.network import PotassiumNet
-from ecg_ka.uncertainty import Calibration, Pairs, Regions
+from ecg_ka.uncertainty import Calibration, Regions
 from training.answers import answers_for
 from training.cohort import Cohort, Split
 from training.config import execute
@@ -82,20 +82,13 @@ def _refuse_taken(out: Path) -> None:
         raise FileExistsError(f"{out} holds {what} already; name another folder with --out or delete it")
 
 
-def predict_split(network: PotassiumNet, cohort: Cohort, split: Split) -> Pairs:
-    """Run the network over a split."""
-    rows = cohort.rows(split)
-    estimates, spreads, _ = predict(network, cohort, rows)
-    return Pairs(estimates, spreads, cohort.labels(rows))
-
-
 def evaluate(
     network: PotassiumNet, reference: PotassiumNet | None, calibration: Calibration, cohort: Cohort
 ) -> dict[str, Any]:
     """Metrics on the test split in plain JSON types: of the network, of the reference as it is and after a quantile
     mapping fitted on the calibration split, of intervals, bands and alarms, and with chest leads missing."""
     regions = calibration.distribution.regions
-    test = predict_split(network, cohort, Split.TEST)
+    test = predict(network, cohort, cohort.rows(Split.TEST))
     out: dict[str, Any] = {
         "cohort": cohort.about["about"],
         "model": _both(test.labels, test.estimates, regions),
@@ -103,8 +96,8 @@ def evaluate(
         "missing_chest_leads": _missing_leads(network, cohort, regions),
     }
     if reference is not None:
-        l1 = predict_split(reference, cohort, Split.TEST)
-        before = predict_split(reference, cohort, Split.CALIBRATION)
+        l1 = predict(reference, cohort, cohort.rows(Split.TEST))
+        before = predict(reference, cohort, cohort.rows(Split.CALIBRATION))
         mapped = quantile_map(l1.estimates, before.estimates, cohort.labels(cohort.rows(Split.TRAIN)))
         out["l1"] = _both(l1.labels, l1.estimates, regions)
         out["l1_quantile_mapped"] = _both(l1.labels, mapped, regions)

@@ -28,12 +28,12 @@ from training.card import model_card
 from training.cohort import Cohort, Split
 from training.config import execute
 from training.ensemble import Ensemble, ServedEnsemble, joined
-from training.evaluate import evaluate, predict_split
+from training.evaluate import evaluate
 from training.novelty import fit_novelty
 from training.parent import licences_behind
 from training.references import write_where_possible
 from training.run_folder import RunFolder
-from training.train import load_weights
+from training.train import load_weights, predict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,7 @@ def export(config: ExportConfig) -> Bundle:
     provenance = _provenance(config, cohort, [_saved(run, cohort) for run in runs])  # first: evaluation takes minutes
     members = [load_network(run) for run in runs]
     network = joined(members)
-    pairs = predict_split(network, cohort, Split.CALIBRATION)
+    pairs = predict(network, cohort, cohort.rows(Split.CALIBRATION))
     calibration = Calibration.fit(pairs, curves_of_errors(network, cohort), Regions())
     reference = None if config.reference is None else load_network(config.reference)
     metrics = evaluate(network, reference, calibration, cohort)

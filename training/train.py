@@ -28,7 +28,7 @@ from safetensors.torch import load_file
 
 from ecg_ka.errors import BundleError
 from ecg_ka.network import NetworkConfig, PotassiumNet
-from ecg_ka.uncertainty import Regions
+from ecg_ka.uncertainty import Pairs, Regions
 from training import batch_statistics, ranks
 from training.augment import Strength, augmentation_for
 from training.board import Board
@@ -206,9 +206,8 @@ class _Run:
         """The checkpoint comes before the files for readers: it holds all that is in them."""
         if not ranks.is_first():
             return
-        rows = self._cohort.rows(Split.VALIDATION)
-        estimates, _, _ = predict(self._trainer.result, self._cohort, rows)
-        metrics = regression_metrics(self._cohort.labels(rows), estimates, Regions())
+        found = predict(self._trainer.result, self._cohort, self._cohort.rows(Split.VALIDATION))
+        metrics = regression_metrics(found.labels, found.estimates, Regions())
         entry = {"epoch": epoch.number, "loss": epoch.loss, "seconds": epoch.seconds, "waited_s": epoch.waited_s}
         self._selection.add(entry, metrics, self._trainer.result)
         self._save()
@@ -227,14 +226,12 @@ class _Run:
 
 
 @torch.no_grad()
-def predict(
-    network: PotassiumNet, cohort: Cohort, rows: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float32]]:
-    """Estimates (n,), spreads (n,) and features (n, E) of the ECGs at ``rows``."""
+def predict(network: PotassiumNet, cohort: Cohort, rows: NDArray[np.int64]) -> Pairs:
+    """What the network gives for the ECGs at ``rows``, beside their labels."""
     embedding = embed(network, cohort, rows)
     device = next(network.parameters()).device
-    spread = network.spread(embedding.to(device)).double().cpu().numpy()
-    return estimates_from(network, embedding), spread, embedding.numpy()
+    spreads = network.spread(embedding.to(device)).double().cpu().numpy()
+    return Pairs(estimates_from(network, embedding), spreads, cohort.labels(rows))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,6 @@ Out = Annotated[
 ]
 Workers = Annotated[int, typer.Option(help="processes of one thread each; 0: one a core", min=0)]
 Ordered = Annotated[bool, typer.Option(help="rows in the order of the paths, or of getting done")]
-Force = Annotated[bool, typer.Option("--force", help="overwrite the table when it is there")]
 
 
 NO_SPACE = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))

@@ -13,8 +13,7 @@ import typer
 from ecg_ka.bundle import SHIPPED, load_bundle
 from ecg_ka.cli.app import app
 from ecg_ka.cli.files import refuse_overwriting, write
-from ecg_ka.cli.options import Age, AsJson, BundleFolder, File, Fs, Leads, Level, Units, facts_of
-from ecg_ka.errors import EcgError
+from ecg_ka.cli.options import Age, AsJson, BundleFolder, File, Force, Fs, Leads, Level, Units, facts_of
 from ecg_ka.estimate import DISCLAIMER
 from ecg_ka.estimator import Estimator
 from ecg_ka.exporters import (
@@ -74,10 +73,10 @@ def plot(  # noqa: PLR0913 - one parameter an option
     leads: Leads = None,
     age: Age = None,
     bundle: BundleFolder = SHIPPED,
+    force: Force = False,
 ) -> None:
     """Draw the clinical page (3 x 4 leads and a rhythm strip, 25 mm/s, 10 mm/mV) with the estimate on it."""
-    if output.exists() and file.exists() and output.samefile(file):
-        raise EcgError(f"{output} is the ECG itself; choose another file with --output")
+    refuse_overwriting([output], file, force=force)
     record = read(file, **facts_of(fs_hz, units, leads))
     page = estimate_page(record, Estimator.load(bundle).estimate(record, age_years=age))
     write(output, page)
@@ -94,10 +93,10 @@ def explain(  # noqa: PLR0913 - one parameter an option
     age: Age = None,
     bundle: BundleFolder = SHIPPED,
     as_json: AsJson = False,
+    force: Force = False,
 ) -> None:
     """Which part of the beat moves the estimate of one ECG; needs neurokit2 (extra `quality`)."""
-    if output is not None and output.exists() and file.exists() and output.samefile(file):
-        raise EcgError(f"{output} is the ECG itself; choose another file with --output")
+    refuse_overwriting([] if output is None else [output], file, force=force)
     record, estimator = read(file, **facts_of(fs_hz, units, leads)), Estimator.load(bundle)
     found, estimate = explain_record(estimator, record, age_years=age), estimator.estimate(record, age_years=age)
     if output is not None:
@@ -120,7 +119,7 @@ def convert(  # noqa: PLR0913 - one parameter an option
     leads: Leads = None,
     patient_id: Annotated[str, typer.Option(help="for DICOM; otherwise no one is named")] = "",
     patient_name: Annotated[str, typer.Option(help="for DICOM, as Family^Given; otherwise no one is named")] = "",
-    force: Annotated[bool, typer.Option("--force", help="overwrite files that are there")] = False,
+    force: Force = False,
 ) -> None:
     """Write one ECG in another format: all its samples, read back and compared first; nothing is resampled."""
     if (patient_id or patient_name) and to is not Target.DICOM:
@@ -147,7 +146,7 @@ def export(  # noqa: PLR0913 - one parameter an option
     bundle: BundleFolder = SHIPPED,
     subject: Annotated[str | None, typer.Option(help="for fhir and hl7v2: Patient/4711 or ASSIGNER|4711")] = None,
     allow_demo: Annotated[bool, typer.Option("--allow-demo", help="a demonstration's records, marked as test")] = False,
-    force: Annotated[bool, typer.Option("--force", help="overwrite the file when it is there")] = False,
+    force: Force = False,
 ) -> None:
     """Write the estimate of one ECG in a language that other systems speak."""
     refuse_overwriting([output], file, force=force)
@@ -178,7 +177,7 @@ def simulate(  # noqa: PLR0913 - one parameter an option
     visit: Annotated[int, typer.Option(help="which recording of that patient", min=0)] = 1,
     preset: Annotated[str, typer.Option(help="size of the potassium effects: published or evidence")] = "published",
     noise: Annotated[bool, typer.Option(help="electrode noise, filters and cable faults")] = True,
-    force: Annotated[bool, typer.Option("--force", help="overwrite the file when it is there")] = False,
+    force: Force = False,
 ) -> None:
     """Simulate a 12-lead ECG at a chosen potassium. Simulated: it says nothing about patients."""
     from ecg_ka.simulator import Preset, draw_patient

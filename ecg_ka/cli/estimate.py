@@ -17,6 +17,7 @@ from ecg_ka.cli.options import (
     AsJson,
     BundleFolder,
     Files,
+    Force,
     Fs,
     Leads,
     Level,
@@ -50,7 +51,7 @@ def estimate(  # noqa: PLR0913 - one parameter an option
     out: archive.Out = None,
     workers: archive.Workers = 0,
     ordered: archive.Ordered = True,
-    force: archive.Force = False,
+    force: Force = False,
 ) -> None:
     """Estimate potassium for each file: a table, or with --json an array with one answer a file.
 

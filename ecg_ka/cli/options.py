@@ -27,6 +27,7 @@ Age = Annotated[
 BundleFolder = Annotated[Path, typer.Option("--bundle", help="model bundle; the default is the shipped demonstration")]
 Level = Annotated[float, typer.Option(help="level of the interval, 0.5 to 0.99", min=0.5, max=0.99)]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON only")]
+Force = Annotated[bool, typer.Option("--force", help="overwrite what is there already")]
 
 _FACT = "(?:fs_hz|units|leads)"
 _KEYWORD = re.compile(rf"(?<=[Pp]ass ){_FACT}\b|(?<=Leave ){_FACT}\b|\b{_FACT}(?==)")
@@ -46,5 +47,6 @@ def facts_of(fs_hz: float | None, units: str | None, leads: str | None) -> dict[
 
 
 def with_options(message: str) -> str:
-    """The message of an error, keywords of :func:`~ecg_ka.readers.read` as the options that stand for them."""
-    return _KEYWORD.sub(lambda keyword: f"--{keyword[0].replace('_', '-')}", message)
+    """The message of an error, with the options that stand for keywords of the library and settings of the service."""
+    message = _KEYWORD.sub(lambda keyword: f"--{keyword[0].replace('_', '-')}", message)
+    return message.replace("allow demo exports", "allow demo exports with --allow-demo")

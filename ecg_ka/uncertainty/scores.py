@@ -23,7 +23,8 @@ ROUNDING = 1e-6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pairs:
-    """What the network gives for the ECGs of one split, beside the truth: (n,) each in mmol/L, one ECG a patient."""
+    """What the network gives for some ECGs, beside the truth: (n,) each in mmol/L. Those that calibrate are of one
+    patient each."""
 
     estimates: NDArray[np.float64]
     spreads: NDArray[np.float64]

@@ -204,8 +204,25 @@ def test_files_that_only_share_a_stem_are_each_answered(file: Path, tmp_path: Pa
 def test_the_page_never_overwrites_the_ecg(tmp_path: Path, file: Path) -> None:
     copy = tmp_path / "ecg.csv"
     copy.write_bytes(file.read_bytes())
-    assert "is the ECG itself" in ecg_ka("plot", copy, "-o", copy, code=2)
+    assert "belongs to the ECG itself" in ecg_ka("plot", copy, "-o", copy, "--force", code=2)
     assert copy.read_bytes() == file.read_bytes()
+
+
+@pytest.mark.parametrize("command", ["plot", "explain"])
+def test_a_page_that_is_there_is_overwritten_with_force_alone(command: str, file: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.svg"
+    page.write_text("kept")
+    told = ecg_ka(command, file, "-o", page, code=2)
+    assert "is there already; choose another file with --output, or overwrite it with --force" in told
+    assert page.read_text() == "kept"
+    ecg_ka(command, file, "-o", page, "--force")
+    assert page.read_text().startswith("<svg")
+
+
+def test_a_record_of_a_demonstration_is_refused_with_the_option_that_allows_it(file: Path, tmp_path: Path) -> None:
+    told = ecg_ka("export", file, "--to", "fhir", "-o", tmp_path / "answer.json", code=2)
+    assert "allow demo exports with --allow-demo" in told
+    assert not (tmp_path / "answer.json").exists()
 
 
 def test_plot_writes_a_page_with_the_number_and_the_notice(file: Path, tmp_path: Path) -> None:

@@ -74,8 +74,7 @@ def test_curves_are_those_of_one_validation_ecg_a_patient(cohort: Path) -> None:
     ours = replace(opened, index={**opened.index, "split": split})
     rows = ours.first_rows(Split.VALIDATION)
     assert len(rows) == 120
-    estimates, spreads, _ = predict(network, ours, rows)
-    expected = QuantileCurves.fit(Pairs(estimates, spreads, ours.labels(rows)))
+    expected = QuantileCurves.fit(predict(network, ours, rows))
     found = curves_of_errors(network, ours)
     np.testing.assert_array_equal(found.knots, expected.knots)
     np.testing.assert_array_equal(found.quantiles, expected.quantiles)
