@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -89,13 +90,17 @@ def model_text(identity: ModelIdentity, metrics: Mapping[str, Any], sharing: str
     lines.append(f"{'may be shared':21} {sharing}")
     lines += [
         "",
-        f"On {m['n']} {'simulated ' if is_simulated else ''}test ECGs: MAE {m['mae']:.3f} mmol/L (predicting the "
-        f"median: {m['mae_of_the_median']:.3f}), few-shot {m['mae_few']:.3f}, r {m['r']:.3f}, "
-        f"AUROC K >= 5.5 {m['auroc']['>=5.5']['value']:.3f}, K < 3.5 {m['auroc']['<3.5']['value']:.3f}",
+        f"On {m['n']} {'simulated ' if is_simulated else ''}test ECGs: MAE {_measured(m['mae'])} mmol/L (predicting "
+        f"the median: {_measured(m['mae_of_the_median'])}), few-shot {_measured(m['mae_few'])}, r {_measured(m['r'])}, "
+        f"AUROC K >= 5.5 {_measured(m['auroc']['>=5.5']['value'])}, K < 3.5 {_measured(m['auroc']['<3.5']['value'])}",
     ]
     if is_simulated:
         lines.append(f"{Flag.DEMO_MODEL}: {Flag.DEMO_MODEL.sentence}")
     return "\n".join([*lines, "", DISCLAIMER])
+
+
+def _measured(value: float) -> str:
+    return "not measured (too few ECGs)" if math.isnan(value) else f"{value:.3f}"
 
 
 def formats_text() -> str:

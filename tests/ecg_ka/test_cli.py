@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import signal
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 
 from ecg_ka import BANDS_SENTENCE, EcgError, Estimator, read
+from ecg_ka.bundle import load_bundle, save_bundle
 from ecg_ka.exporters import estimates_text
 from tests.ecg_ka.command import called
 from tests.ecg_ka.ecgs import csv_bytes, ecg
@@ -409,3 +411,15 @@ def test_explain_prints_a_table_and_draws_the_page(file: Path, tmp_path: Path) -
 def test_info_says_whether_the_bundle_may_be_shared() -> None:
     assert "may be shared         yes, all of it comes from simulated ECGs" in ecg_ka("info")
     assert json.loads(ecg_ka("info", "--json"))["may_be_shared"] is True
+
+
+def test_what_a_small_bundle_could_not_measure_is_told_in_words(tmp_path: Path) -> None:
+    """Without a test ECG of K >= 5.5 there is no AUROC, and no few-shot error."""
+    shipped = load_bundle()
+    model = shipped.metrics["model"]
+    none = {**model, "mae_few": math.nan, "auroc": {**model["auroc"], ">=5.5": {"value": math.nan}}}
+    save_bundle(replace(shipped, metrics={**shipped.metrics, "model": none}), tmp_path)
+    told = ecg_ka("info", "--bundle", tmp_path)
+    assert "few-shot not measured (too few ECGs)" in told
+    assert "AUROC K >= 5.5 not measured (too few ECGs), K < 3.5 0." in told
+    assert "nan" not in told
