@@ -43,6 +43,10 @@ class SignalSpec:
     high_pass_hz: float = 0.5
     low_pass_hz: float = 40.0
 
+    def __post_init__(self) -> None:
+        for name in ("fs_hz", "duration_s", "min_duration_s", "high_pass_hz", "low_pass_hz"):
+            object.__setattr__(self, name, float(getattr(self, name)))  # 250 and 250.0 have one hash
+
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> SignalSpec:
         """From the fields in plain JSON types; unknown fields raise TypeError."""

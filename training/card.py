@@ -113,7 +113,7 @@ def _regression_table(m: dict[str, Any]) -> str:
         "r": "r",
         "SD": "sd_estimates",
     }
-    rows = [[title, *(f"{m[key][column]:.3f}" for column in columns.values())] for key, title in _models(m)]
+    rows = [[title, *(_number(m[key][column]) for column in columns.values())] for key, title in _models(m)]
     first = m["model"]
     note = (
         f"{first['n']:,} ECGs, one a patient. In mmol/L; regions by the true label. SD of the labels "
@@ -179,11 +179,11 @@ def _category_alarms(alarms: dict[str, Any]) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+    return "-" if value is None or np.isnan(value) else f"{value:.3f}"
 
 
 def _missing_table(missing: dict[str, dict[str, float]]) -> str:
-    rows = [[n, f"{v['mae']:.3f}", f"{v['mae_few']:.3f}", f"{v['r']:.3f}"] for n, v in missing.items()]
+    rows = [[n, *(_number(v[measure]) for measure in ("mae", "mae_few", "r"))] for n, v in missing.items()]
     return table(["chest leads blank", "MAE", "few", "r"], rows)
 
 

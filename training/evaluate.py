@@ -57,12 +57,13 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     from ecg_ka import Estimator
     from training.evaluation.card import card
     from training.evaluation.page import page
-    from training.evaluation.predictions import predict, write_predictions
+    from training.evaluation.predictions import predict as answered
+    from training.evaluation.predictions import write_predictions
     from training.evaluation.report import report_of
 
     _refuse_taken(config.out)
     estimator, cohort = Estimator.load(config.bundle, threads=config.threads), Cohort.open(config.cohort)
-    predictions = predict(estimator, cohort)
+    predictions = answered(estimator, cohort)
     report = report_of(predictions, estimator.bundle, cohort, config)
     config.out.mkdir(parents=True, exist_ok=True)
     write_predictions(predictions, config.out / "predictions.parquet")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from ecg_ka.bundle import SHIPPED, load_bundle
 from ecg_ka.cli.app import app
 from ecg_ka.cli.files import refuse_overwriting, write
 from ecg_ka.cli.options import Age, AsJson, BundleFolder, File, Force, Fs, Leads, Level, Units, facts_of
+from ecg_ka.errors import DemoExport
 from ecg_ka.estimate import DISCLAIMER
 from ecg_ka.estimator import Estimator
 from ecg_ka.exporters import (
@@ -159,7 +161,11 @@ def export(  # noqa: PLR0913 - one parameter an option
         identity=Identity.of(subject, None),
         demo_allowed=allow_demo,
     )
-    write(output, exported(answered, to))
+    try:
+        content = exported(answered, to)
+    except DemoExport as error:
+        raise DemoExport(f"{error}. Here --allow-demo does") from error
+    write(output, content)
     print(f"wrote {output}")
 
 
@@ -208,7 +214,16 @@ def info(bundle: BundleFolder = SHIPPED, as_json: AsJson = False) -> None:
         "disclaimer": DISCLAIMER,
     }
     print(
-        json.dumps(about, indent=1)
+        json.dumps(_without_nan(about), indent=1, allow_nan=False)
         if as_json
         else model_text(identity, metrics, loaded.sharing, is_simulated=is_simulated)
     )
+
+
+def _without_nan(value: Any) -> Any:
+    """With None, JSON's null, for what could not be measured."""
+    if isinstance(value, dict):
+        return {key: _without_nan(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(part) for part in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

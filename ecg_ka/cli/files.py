@@ -14,8 +14,13 @@ def refuse_overwriting(paths: Iterable[Path], ecg: Path | None, *, force: bool) 
     for path in paths:
         if ecg is not None and path.exists() and _holds(ecg, path):
             raise EcgError(f"{path} belongs to the ECG itself; choose another file with --output")
-        if not force and (path.exists() or path.is_symlink()):
+        if not force and _would_be_lost(path):
             raise EcgError(f"{path} is there already; choose another file with --output, or overwrite it with --force")
+
+
+def _would_be_lost(path: Path) -> bool:
+    """Whether something is there that writing replaces; nothing is in a device or a pipe, such as /dev/stdout."""
+    return path.is_file() or path.is_dir() or (path.is_symlink() and not path.exists())
 
 
 def _holds(ecg: Path, path: Path) -> bool:

@@ -47,6 +47,5 @@ def facts_of(fs_hz: float | None, units: str | None, leads: str | None) -> dict[
 
 
 def with_options(message: str) -> str:
-    """The message of an error, with the options that stand for keywords of the library and settings of the service."""
-    message = _KEYWORD.sub(lambda keyword: f"--{keyword[0].replace('_', '-')}", message)
-    return message.replace("allow demo exports", "allow demo exports with --allow-demo")
+    """The message of an error, keywords of :func:`~ecg_ka.readers.read` as the options that stand for them."""
+    return _KEYWORD.sub(lambda keyword: f"--{keyword[0].replace('_', '-')}", message)

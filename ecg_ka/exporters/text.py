@@ -90,17 +90,19 @@ def model_text(identity: ModelIdentity, metrics: Mapping[str, Any], sharing: str
     lines.append(f"{'may be shared':21} {sharing}")
     lines += [
         "",
-        f"On {m['n']} {'simulated ' if is_simulated else ''}test ECGs: MAE {_measured(m['mae'])} mmol/L (predicting "
-        f"the median: {_measured(m['mae_of_the_median'])}), few-shot {_measured(m['mae_few'])}, r {_measured(m['r'])}, "
-        f"AUROC K >= 5.5 {_measured(m['auroc']['>=5.5']['value'])}, K < 3.5 {_measured(m['auroc']['<3.5']['value'])}",
+        f"On {m['n']} {'simulated ' if is_simulated else ''}test ECGs: MAE {_measured(m['mae'], ' mmol/L')} "
+        f"(predicting the median: {_measured(m['mae_of_the_median'])}), few-shot {_measured(m['mae_few'])}, "
+        f"r {_measured(m['r'])}, AUROC K >= 5.5 {_measured(m['auroc']['>=5.5']['value'])}, "
+        f"K < 3.5 {_measured(m['auroc']['<3.5']['value'])}",
     ]
     if is_simulated:
         lines.append(f"{Flag.DEMO_MODEL}: {Flag.DEMO_MODEL.sentence}")
     return "\n".join([*lines, "", DISCLAIMER])
 
 
-def _measured(value: float) -> str:
-    return "not measured (too few ECGs)" if math.isnan(value) else f"{value:.3f}"
+def _measured(value: float, unit: str = "") -> str:
+    """NaN where there was nothing to measure it on."""
+    return "not measured" if math.isnan(value) else f"{value:.3f}{unit}"
 
 
 def formats_text() -> str:

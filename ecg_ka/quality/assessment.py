@@ -12,7 +12,7 @@ from ecg_ka.quality.averaged_beat import AveragedBeat, average_beat
 from ecg_ka.quality.cables import interchanged_cables
 from ecg_ka.quality.einthoven import disagreements_mv
 from ecg_ka.quality.grades import HEART_RATE_RANGE_BPM, Grade, LeadQuality, graded
-from ecg_ka.quality.lead_order import LIMB_SAMPLES, limb_lead_note, order_note
+from ecg_ka.quality.lead_order import LIMB_STRIDE, limb_lead_note, order_note
 from ecg_ka.quality.pacing import is_paced
 from ecg_ka.quality.qrs import WIDE_QRS_MS, qrs_ms
 from ecg_ka.quality.rhythm import is_irregular
@@ -66,7 +66,7 @@ def assess(record: EcgRecord) -> SignalQuality:
         Flag.IMPLAUSIBLE_HEART_RATE: _rate_note(found.heart_rate_bpm),
         Flag.INCONSISTENT_LEADS: _inconsistency_note(inconsistent_mv),
         Flag.LEAD_REVERSAL_SUSPECTED: _cables_note(beat),
-        Flag.LEAD_ORDER_IMPLAUSIBLE: limb_lead_note(usable.names, fine_mv[:, LIMB_SAMPLES])
+        Flag.LEAD_ORDER_IMPLAUSIBLE: limb_lead_note(usable.names, fine_mv[:, ::LIMB_STRIDE])
         or _order_note(beat, record),
         Flag.WIDE_QRS: _width_note(width_ms),
     }

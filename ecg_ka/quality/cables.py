@@ -53,8 +53,9 @@ def interchanged_cables(beat: AveragedBeat) -> str | None:
 
 
 def _agreement(lead: tuple[int, int], products: list[list[list[float]]], floors: list[float]) -> float:
-    """The sum, -3 to 3, of the correlations of P, QRS and T in a lead, so many times I and II, with those in V6, from
-    the ``products`` (wave, 3, 3) of I, II and V6 with each other."""
+    """The sum, -3 to 3, of the correlations of P, QRS and T in a lead with those in V6, from the ``products`` (3, 3) of
+    I, II and V6 with each other over each wave. The lead is ``lead[0]`` times I and ``lead[1]`` times II; ``floors``
+    (3,) keep a small wave from having a large say."""
     a, b = lead
     total = 0.0
     for ((i_i, i_ii, i_v6), (_, ii_ii, ii_v6), (_, _, v6_v6)), floor in zip(products, floors, strict=True):

@@ -47,10 +47,10 @@ _PRODUCTS = (
 _LIMB = {"I": (1.0, 0.0), "II": (0.0, 1.0), **DERIVED_FROM_I_II}
 
 _LEAST_GAIN_CHEST, _LEAST_GAIN_LIMB = 0.1, 0.4  # log of misfit as named over misfit of the best exchange
-LIMB_SAMPLES = slice(0, 1250, 2)
-"""Of a signal at about 250 Hz in which chest leads and limb leads are compared: more would tell no more."""
+LIMB_STRIDE = 2
+"""Of the samples at about 250 Hz in which chest leads and limb leads are compared: more would tell no more."""
 
-_SAME_LEAD = 0.07  # root mean square of the difference, as a share of the lead's: PTB-XL above 0.12, simulated 0.08
+_SAME_LEAD = 0.07  # root mean square of the difference, as a share of the lead's: PTB-XL above 0.11, simulated 0.08
 
 Matrices = NDArray[np.float64]
 
@@ -76,8 +76,8 @@ def order_note(beat: AveragedBeat, *, limb_leads_checked: bool) -> str | None:
 
 
 def limb_lead_note(names: tuple[str, ...], signal_mv: NDArray[np.float32]) -> str | None:
-    """Which of V1-V6 among ``signal_mv`` (leads, n), :data:`LIMB_SAMPLES` of it, is, step by step, I, II or a lead that
-    follows from them; a cart makes those sample by sample, so that they agree to within rounding, which no
+    """Which of V1-V6 among ``signal_mv`` (leads, n), every :data:`LIMB_STRIDE`-th sample, is, step by step, I, II or
+    a lead that follows from them; a cart makes those sample by sample, so that they agree to within rounding, which no
     chest lead does."""
     if not {"I", "II"} <= set(names):
         return None

@@ -11,7 +11,7 @@ WIDE_QRS_MS = 112.0
 less most of the 12 ms by which this measure is short."""
 
 _SHARE = 0.06  # of the steepest slope: less steep is no longer QRS
-_QUIET_TIMES = 2.0  # the slope of the quietest fifth before QRS: noise
+_QUIET_TIMES = 2.0  # the lower quartile of the slopes before QRS: noise
 _QUIET_S = (-0.20, -0.04)
 _PEAK_S = (-0.11, 0.14)
 _LONGEST_S = (0.18, 0.24)  # before and after the steepest slope
@@ -41,8 +41,8 @@ def qrs_ms(beat: AveragedBeat) -> float | None:
 
 
 def _end(velocity: list[float], samples: range, gap: int, limit: float) -> float:
-    """Where, between samples, the velocity falls below the limit: after the last of samples, outwards from the peak, to
-    which no pause is longer than ``gap``."""
+    """Where, between samples, the velocity falls below the limit: after the last sample above it, outwards from the
+    peak, that is at most ``gap`` samples beyond the one before."""
     reached = samples[0]
     for sample in samples:
         if abs(sample - reached) > gap:

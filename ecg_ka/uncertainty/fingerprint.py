@@ -19,7 +19,7 @@ _BLOCK_S = 0.04
 _WAVE_LAGS = 16  # blocks
 _SHORTEST_LAG, _LONGEST_LAG, _NEAR_LAGS = 6, 60, 13  # blocks, of the activity
 _FLOOR_MV = 1e-3  # a step of the input: below it there is nothing
-_NOTHING = 1e-12  # square mV: less is no signal
+_NO_SIGNAL, _NO_ACTIVITY = 1e-12, 1e-9  # square mV, and mV of the activity, which is a root: what rounding leaves
 _SHRINK = 0.999  # correlations of exactly 1 have no arctanh
 
 Singles = NDArray[np.float32]
@@ -54,7 +54,11 @@ def fingerprint(signal_mv: Singles, fs_hz: float) -> Fingerprint:
     squares = products.diagonal()
     size, live = np.sqrt(squares) + _FLOOR_MV, squares > 0
     correlations = (products / (size[:, None] * size)).take(_pairs(leads))
-    timing = _likeness(slopes, _SLOPE_LAGS), _of_waves(signal, block), *_of_activity(sizes[:, : n - 1], block)
+    timing = (
+        _likeness(slopes, _SLOPE_LAGS, _NO_SIGNAL),
+        _of_waves(signal, block),
+        *_of_activity(sizes[:, : n - 1], block),
+    )
     return Fingerprint(
         np.concatenate([np.log(size), np.arctanh(_SHRINK * correlations), *timing]),
         _known(live.tobytes(), sum(map(len, timing))),
@@ -85,12 +89,12 @@ def _length(signal_mv: Singles, fs_hz: float) -> int:
     return max(round(fs_hz), int(there[-1]) + 1 if there.size else 0)
 
 
-def _likeness(rows: Singles, lags: int) -> Singles:
+def _likeness(rows: Singles, lags: int, nothing: float) -> Singles:
     """The autocorrelation at 1 to ``lags`` samples of all rows (leads, n) together, which end in ``lags`` zeros so that
-    none goes on in the next."""
+    none goes on in the next; with less than ``nothing`` at lag 0 it is small."""
     line = rows.reshape(-1)
     found = np.correlate(line, line[:-lags])
-    likeness: Singles = found[1:] / np.float32(max(float(found[0]), _NOTHING))
+    likeness: Singles = found[1:] / np.float32(max(float(found[0]), nothing))
     return likeness
 
 
@@ -99,7 +103,7 @@ def _of_waves(signal: Singles, block: int) -> Singles:
     leads, n = len(signal), signal.shape[1] // block
     rows = np.zeros((leads, n + _WAVE_LAGS), dtype=np.float32)
     np.matmul(signal[:, : n * block].reshape(leads, n, block), _mean_of(block), out=rows[:, :n])
-    return _likeness(rows, _WAVE_LAGS)
+    return _likeness(rows, _WAVE_LAGS, _NO_SIGNAL)
 
 
 def _of_activity(sizes: Singles, block: int) -> tuple[Singles, Singles]:
@@ -109,12 +113,14 @@ def _of_activity(sizes: Singles, block: int) -> tuple[Singles, Singles]:
     rows = np.zeros((1, n + _LONGEST_LAG), dtype=np.float32)
     activity = np.sqrt(total.reshape(n, block) @ _mean_of(block))
     np.subtract(activity, activity.sum() / np.float32(n), out=rows[0, :n])
-    likeness = _likeness(rows, _LONGEST_LAG)
+    likeness = _likeness(rows, _LONGEST_LAG, _NO_ACTIVITY)
     lag = _SHORTEST_LAG + int(np.argmax(likeness[_SHORTEST_LAG - 1 :]))
     return np.array([math.log(lag), likeness[lag - 1]], dtype=np.float32), likeness[:_NEAR_LAGS]
 
 
 @lru_cache(maxsize=4)
 def _mean_of(block: int) -> Singles:
-    """What makes the mean of a block by a product."""
-    return np.full(block, 1 / block, dtype=np.float32)
+    """Weights (block,) whose product with a block is its mean."""
+    weights = np.full(block, 1 / block, dtype=np.float32)
+    weights.setflags(write=False)
+    return weights

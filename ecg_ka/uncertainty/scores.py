@@ -23,8 +23,8 @@ ROUNDING = 1e-6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pairs:
-    """What the network gives for some ECGs, beside the truth: (n,) each in mmol/L. Those that calibrate are of one
-    patient each."""
+    """What the network gives for some ECGs, beside the truth: (n,) each in mmol/L. Where they calibrate, one ECG
+    a patient."""
 
     estimates: NDArray[np.float64]
     spreads: NDArray[np.float64]

@@ -24,7 +24,7 @@ from ecg_ka.findings import recording_findings
 from ecg_ka.quality import assessment
 from ecg_ka.quality.averaged_beat import average_beat
 from ecg_ka.quality.beats import FINE_RATE_HZ, Averaged
-from ecg_ka.quality.lead_order import LIMB_SAMPLES, limb_lead_note, order_note
+from ecg_ka.quality.lead_order import LIMB_STRIDE, limb_lead_note, order_note
 from ecg_ka.quality.pacing import is_paced
 from ecg_ka.quality.qrs import qrs_ms
 from ecg_ka.quality.rhythm import is_irregular
@@ -98,7 +98,7 @@ def test_what_doubt_adds(tmp_path: Path) -> None:
     assert beat is not None
 
     def heart() -> object:
-        limb = limb_lead_note(names, fine_mv[:, LIMB_SAMPLES])
+        limb = limb_lead_note(names, fine_mv[:, ::LIMB_STRIDE])
         told = qrs_ms(beat), limb or order_note(beat, limb_leads_checked=True)
         return told, is_irregular(r_peaks), is_paced(RECORD.signal_mv[usable[::-2]], RECORD.fs_hz, r_peaks)
 

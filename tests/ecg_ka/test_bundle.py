@@ -84,7 +84,7 @@ def test_a_changed_or_absent_file_is_refused_by_name(copy: Path, name: str) -> N
 @pytest.mark.parametrize(
     "changes",
     [
-        {"format_version": 4},
+        {"format_version": 8},
         {"format_version": "7"},
         {"personal": {"intercept": 1.0}},
         {"personal": {"intercept": 1.0, "slope": 0.7, "between": -0.2, "within": 0.1, "n_patients": 200}},
@@ -140,8 +140,8 @@ def test_no_bundle_at_all(tmp_path: Path) -> None:
 
 
 def test_a_bundle_of_the_format_before_says_what_to_do(copy: Path) -> None:
-    edit(copy, format_version=5)
-    with pytest.raises(BundleError, match=r"format version 5; expected 7\. Export its run again"):
+    edit(copy, format_version=6)
+    with pytest.raises(BundleError, match=r"format version 6; expected 7\. Export its run again"):
         load_bundle(copy)
 
 

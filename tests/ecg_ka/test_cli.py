@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -221,9 +222,18 @@ def test_a_page_that_is_there_is_overwritten_with_force_alone(command: str, file
     assert page.read_text().startswith("<svg")
 
 
+def test_a_page_goes_down_a_pipe_without_force(file: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        page = pool.submit(pipe.read_text)
+        ecg_ka("plot", file, "-o", pipe)
+        assert page.result(timeout=30).startswith("<svg")
+
+
 def test_a_record_of_a_demonstration_is_refused_with_the_option_that_allows_it(file: Path, tmp_path: Path) -> None:
     told = ecg_ka("export", file, "--to", "fhir", "-o", tmp_path / "answer.json", code=2)
-    assert "allow demo exports with --allow-demo" in told
+    assert "allow demo exports: they are marked as test data. Here --allow-demo does" in told
     assert not (tmp_path / "answer.json").exists()
 
 
@@ -420,6 +430,8 @@ def test_what_a_small_bundle_could_not_measure_is_told_in_words(tmp_path: Path) 
     none = {**model, "mae_few": math.nan, "auroc": {**model["auroc"], ">=5.5": {"value": math.nan}}}
     save_bundle(replace(shipped, metrics={**shipped.metrics, "model": none}), tmp_path)
     told = ecg_ka("info", "--bundle", tmp_path)
-    assert "few-shot not measured (too few ECGs)" in told
-    assert "AUROC K >= 5.5 not measured (too few ECGs), K < 3.5 0." in told
+    assert "few-shot not measured, r 0." in told
+    assert "AUROC K >= 5.5 not measured, K < 3.5 0." in told
     assert "nan" not in told
+    as_json = json.loads(ecg_ka("info", "--bundle", tmp_path, "--json"), parse_constant=pytest.fail)
+    assert as_json["metrics"]["model"]["mae_few"] is None

@@ -64,9 +64,11 @@ def test_torch_and_onnx_agree(estimator: Estimator) -> None:
         model_input = prepare(ecg(seed, 3.0 + 0.4 * seed), estimator.bundle.signal)
         with torch.no_grad():
             out = network(torch.from_numpy(model_input.signal_mv[None]))
-        potassium, spread = estimator.infer(model_input)
-        assert potassium == pytest.approx(float(out.potassium_mmol_l), abs=1e-3)
-        assert spread == pytest.approx(float(out.spread_mmol_l), abs=1e-3)
+        served = estimator.outputs(model_input)
+        assert estimator.infer(model_input) == (served.potassium_mmol_l, served.spread_mmol_l)
+        assert served.potassium_mmol_l == pytest.approx(float(out.potassium_mmol_l), abs=1e-3)
+        assert served.spread_mmol_l == pytest.approx(float(out.spread_mmol_l), abs=1e-3)
+        np.testing.assert_allclose(served.peaks, out.peaks[0].numpy(), atol=1e-3)
 
 
 def test_estimates_rise_with_potassium_in_the_median_patient(estimator: Estimator) -> None:

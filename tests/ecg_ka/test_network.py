@@ -28,6 +28,12 @@ def test_shapes_and_positive_spread() -> None:
     assert (out.spread_mmol_l >= SMALL.min_spread_mmol_l).all()
 
 
+def test_the_peaks_are_the_largest_values_over_time_of_the_features() -> None:
+    made, signal = network(), torch.randn(5, 8, 2500)
+    features = torch.relu(made.norm(made.blocks(made.stem(signal))))
+    torch.testing.assert_close(made(signal).peaks, features.amax(dim=2))
+
+
 def test_the_shipped_size() -> None:
     assert 300_000 <= n_parameters(PotassiumNet(NetworkConfig())) <= 800_000
 

@@ -36,6 +36,11 @@ def record(fs_hz: float = 500.0, duration_s: float = 10.0, leads: tuple[str, ...
     return EcgRecord.from_leads(beats(fs_hz, duration_s, len(leads)), leads, fs_hz=fs_hz, source=SOURCE)
 
 
+def test_whole_numbers_and_fractions_of_one_value_have_one_hash() -> None:
+    assert SignalSpec(fs_hz=250, duration_s=10).sha256 == SignalSpec().sha256
+    assert SignalSpec(fs_hz=500).sha256 != SignalSpec().sha256
+
+
 def test_it_is_the_zero_phase_band_pass_of_scipy() -> None:
     x = beats(500.0) + np.random.default_rng(0).normal(0, 0.02, (8, 5000)).astype(np.float32)
     high = sps.butter(2, SPEC.high_pass_hz, "highpass", fs=500, output="sos")

@@ -11,13 +11,16 @@ import pytest
 
 from ecg_ka.bundle import SHIPPED, load_bundle, save_bundle
 from ecg_ka.estimate import SevereBand
+from ecg_ka.estimator import Estimator
 from ecg_ka.policy import Policy
+from ecg_ka.preprocess import ModelInput
 from ecg_ka.uncertainty import Pairs, QuantileCurves
 from training import calibrate as module
 from training.calibrate import CalibrateConfig, Of, calibrate, curves_of_errors, licences_of, members_of
 from training.card import CALIBRATED_ON, model_card
 from training.cohort import Cohort, Split
 from training.cohort.simulated import SimulatedConfig, build
+from training.novelty import seen
 from training.train import predict
 
 
@@ -65,6 +68,20 @@ def test_the_card_of_a_bundle_calibrated_on_patients_says_which_figures_are_simu
     assert "those of intervals, bands and alarms were measured on the cohort that calibrated the bundle" in card
     intervals = card[card.index("## Intervals") : card.index("## Bands")]
     assert "measured on 1,234 ECGs of the test split of ECGs of our ward" in intervals
+
+
+def test_novelty_is_calibrated_on_what_an_answer_is_told_by(cohort: Path) -> None:
+    """The same peaks and fingerprints as the served graph gives for these inputs."""
+    bundle, opened = load_bundle(), Cohort.open(cohort)
+    rows, estimator = opened.rows(Split.CALIBRATION)[:5], Estimator(bundle)
+    peaks, found = seen(members_of(bundle)[0], opened, rows)
+    for row, own, print_ in zip(rows, peaks, found, strict=True):
+        signal_mv = opened.signal_mv(np.array([row]))[0]
+        given = ModelInput(signal_mv=signal_mv, lead_mask=np.ones(8, dtype=bool), flags=frozenset())
+        outputs = estimator.outputs(given)
+        np.testing.assert_allclose(own, outputs.peaks, atol=1e-3)
+        distance = estimator.novelty(given, outputs).distance
+        assert bundle.novelty.distance(own, print_) == pytest.approx(distance, rel=1e-3)
 
 
 def test_curves_are_those_of_one_validation_ecg_a_patient(cohort: Path) -> None:

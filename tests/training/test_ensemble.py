@@ -12,7 +12,7 @@ from ecg_ka import Estimator
 from ecg_ka.bundle import load_bundle
 from ecg_ka.network import NetworkConfig, PotassiumNet
 from tests.ecg_ka.ecgs import ecg
-from training.ensemble import Ensemble
+from training.ensemble import Ensemble, ServedEnsemble
 from training.export import to_onnx
 
 
@@ -32,6 +32,14 @@ def test_one_graph_gives_mean_and_standard_deviation_of_its_members() -> None:
     assert answer.potassium_mmol_l == pytest.approx(estimates.mean(), abs=1e-4)
     assert answer.epistemic_sd_mmol_l == pytest.approx(estimates.std(ddof=1), abs=1e-4)
     assert [e.epistemic_sd_mmol_l for e in single] == [None] * 3
+
+
+def test_the_peaks_of_an_ensemble_are_those_of_its_first_member() -> None:
+    """Novelty was fitted on them."""
+    nets, signal = members(2), torch.randn(3, 8, 2500)
+    served = ServedEnsemble(Ensemble(nets))(signal)[2]
+    torch.testing.assert_close(served, nets[0](signal).peaks)
+    assert not torch.allclose(served, nets[1](signal).peaks)
 
 
 def test_members_must_be_of_one_shape() -> None:
