@@ -60,24 +60,32 @@ def test_then_come_the_autocorrelations_of_slopes_and_of_the_signal_in_blocks_of
     np.testing.assert_allclose(found, [*slopes[1:] / slopes[0], *waves[1:] / waves[0]], atol=1e-5)
 
 
-def test_at_the_end_stands_the_interval_of_the_beats() -> None:
+@pytest.mark.parametrize(("period_s", "found_s"), [(0.8, 0.8), (0.24, 0.24), (0.2, 0.4), (2.36, 2.36), (2.4, 2.4)])
+def test_at_the_end_stands_the_interval_of_the_beats(period_s: float, found_s: float) -> None:
     """The activity's autocorrelation, block by block: largest, from 0.24 s on, at the distance of the beats."""
     time_s = np.arange(2500) / 250
-    signal = np.tile(np.exp(-np.square((time_s % 0.8 - 0.4) / 0.02)), (8, 1)).astype(np.float32)
+    beats = 0.1 + np.exp(-np.square((time_s % period_s - period_s / 2) / 0.02))  # it does not end in zeros
+    signal = np.tile(beats, (8, 1)).astype(np.float32)
     sizes = np.abs(np.diff(every_second(signal))).sum(axis=0)
     activity = np.sqrt(sizes[:1245].reshape(-1, 5).mean(axis=1))
     likeness = autocorrelation((activity - activity.mean())[None], 60)
     found = fingerprint(signal, 250.0).values[SLOPES_AND_WAVES.stop :]
-    assert found[0] == pytest.approx(np.log(0.8 / 0.04))
-    np.testing.assert_allclose(found[1:], [likeness[20] / likeness[0], *likeness[1:14] / likeness[0]], atol=1e-5)
+    assert found[0] == pytest.approx(np.log(found_s / 0.04))
+    expected = [likeness[round(found_s / 0.04)], *likeness[1:14]]
+    np.testing.assert_allclose(found[1:], expected / likeness[0], atol=1e-5)
 
 
 @pytest.mark.parametrize(("fs_hz", "every"), [(500.0, 4), (360.0, 3), (200.0, 2), (100.0, 1)])
 def test_an_input_at_another_rate_is_taken_at_about_125_hz(fs_hz: float, every: int) -> None:
     signal = np.random.default_rng(2).normal(0, 0.3, (8, round(10 * fs_hz))).astype(np.float32)
     slopes = np.diff(signal[:, ::every].astype(np.float64))
-    found = fingerprint(signal, fs_hz).values[:8]
-    np.testing.assert_allclose(found, np.log(np.sqrt(np.square(slopes).mean(axis=1)) + 0.001), atol=1e-5)
+    found = fingerprint(signal, fs_hz).values
+    np.testing.assert_allclose(found[:8], np.log(np.sqrt(np.square(slopes).mean(axis=1)) + 0.001), atol=1e-5)
+    blocks = signal[:, ::every].astype(np.float64)
+    size = round(0.04 * fs_hz / every)
+    blocks = blocks[:, : blocks.shape[1] // size * size].reshape(8, -1, size).mean(axis=2)
+    waves = autocorrelation(blocks, 16)
+    np.testing.assert_allclose(found[SLOPES_AND_WAVES][12:], waves[1:] / waves[0], atol=1e-5)
 
 
 def test_the_timing_of_an_ecg_does_not_hang_on_its_height() -> None:
@@ -221,6 +229,10 @@ def test_the_fingerprint_of_a_blank_lead_and_of_a_short_ecg() -> None:
     blank[3] = 0
     found = fingerprint(blank, 250.0)
     assert (~found.known).sum() == 1 + 7
-    short = signal.copy()
-    short[:, 1250:] = 0
-    np.testing.assert_allclose(fingerprint(short, 250.0).values, fingerprint(signal[:, :1250], 250.0).values)
+    for end in (1250, 1251, 301):
+        short = signal.copy()
+        short[:, end - 1] = -1.0
+        short[0, end - 1] = 0
+        whole = short[:, :end].copy()
+        short[:, end:] = 0
+        np.testing.assert_allclose(fingerprint(short, 250.0).values, fingerprint(whole, 250.0).values)

@@ -70,17 +70,30 @@ def test_the_card_of_a_bundle_calibrated_on_patients_says_which_figures_are_simu
     assert "measured on 1,234 ECGs of the test split of ECGs of our ward" in intervals
 
 
+def test_pairs_are_what_the_served_graph_gives_beside_the_labels(cohort: Path) -> None:
+    bundle, opened = load_bundle(), Cohort.open(cohort)
+    rows, estimator = opened.rows(Split.CALIBRATION)[:5], Estimator(bundle)
+    pairs = predict(members_of(bundle)[0], opened, rows)
+    served = [estimator.infer(given(opened, row)) for row in rows]
+    np.testing.assert_allclose(np.column_stack([pairs.estimates, pairs.spreads]), served, atol=1e-3)
+    np.testing.assert_array_equal(pairs.labels, opened.labels(rows))
+
+
+def given(cohort: Cohort, row: np.int64) -> ModelInput:
+    """The input of one ECG of a cohort."""
+    signal_mv = cohort.signal_mv(np.array([row]))[0]
+    return ModelInput(signal_mv=signal_mv, lead_mask=np.ones(8, dtype=bool), flags=frozenset())
+
+
 def test_novelty_is_calibrated_on_what_an_answer_is_told_by(cohort: Path) -> None:
     """The same peaks and fingerprints as the served graph gives for these inputs."""
     bundle, opened = load_bundle(), Cohort.open(cohort)
     rows, estimator = opened.rows(Split.CALIBRATION)[:5], Estimator(bundle)
     peaks, found = seen(members_of(bundle)[0], opened, rows)
     for row, own, print_ in zip(rows, peaks, found, strict=True):
-        signal_mv = opened.signal_mv(np.array([row]))[0]
-        given = ModelInput(signal_mv=signal_mv, lead_mask=np.ones(8, dtype=bool), flags=frozenset())
-        outputs = estimator.outputs(given)
+        outputs = estimator.outputs(given(opened, row))
         np.testing.assert_allclose(own, outputs.peaks, atol=1e-3)
-        distance = estimator.novelty(given, outputs).distance
+        distance = estimator.novelty(given(opened, row), outputs).distance
         assert bundle.novelty.distance(own, print_) == pytest.approx(distance, rel=1e-3)
 
 
