@@ -21,6 +21,7 @@ import math
 import numpy as np
 
 from ecg_ka.quality.averaged_beat import AveragedBeat
+from ecg_ka.quality.einthoven import square_of
 
 _LEVEL_S = (-0.080, -0.048)  # between P and QRS, where the heart is silent
 _WAVES_S = ((-0.24, -0.072), (-0.064, 0.08), (0.144, 0.40))  # P, QRS, T
@@ -59,7 +60,6 @@ def _agreement(lead: tuple[int, int], products: list[list[list[float]]], floors:
     a, b = lead
     total = 0.0
     for ((i_i, i_ii, i_v6), (_, ii_ii, ii_v6), (_, _, v6_v6)), floor in zip(products, floors, strict=True):
-        ours = max(0.0, a * a * i_i + 2 * a * b * i_ii + b * b * ii_ii)  # rounding may take it below 0
-        size = math.sqrt(ours * v6_v6) + floor
+        size = math.sqrt(square_of(lead, i_i, i_ii, ii_ii) * v6_v6) + floor
         total += (a * i_v6 + b * ii_v6) / size if size > 0 else 0.0
     return total

@@ -39,6 +39,13 @@ def disagreements_mv(record: EcgRecord) -> dict[str, float]:
     return {lead: float(mv) for lead, mv, wrong in zip(recorded, worst, is_wrong, strict=True) if wrong}
 
 
+def square_of(lead: tuple[float, float], i_i: float, i_ii: float, ii_ii: float) -> float:
+    """The sum of squares of a lead that is so many times I and so many times II, from the products of these with each
+    other. Rounding would take it below 0 where I and II are alike."""
+    a, b = lead
+    return max(0.0, a * a * i_i + 2 * a * b * i_ii + b * b * ii_ii)
+
+
 def _fast(values: NDArray[np.float32], fs_hz: float) -> NDArray[np.float32]:
     fast: NDArray[np.float32] = values - _average(values, _BASELINE_S, fs_hz)
     return fast

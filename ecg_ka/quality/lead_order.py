@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_ka.quality.averaged_beat import AveragedBeat
+from ecg_ka.quality.einthoven import square_of
 from ecg_ka.record import DERIVED_FROM_I_II, INDEPENDENT_LEADS
 
 _WAVES_S = ((-0.072, 0.080), (0.144, 0.40))  # QRS, and ST with T
@@ -88,8 +89,7 @@ def limb_lead_note(names: tuple[str, ...], signal_mv: NDArray[np.float32]) -> st
     chest = [(k, products[k][k]) for k, name in enumerate(names) if name.startswith("V") and products[k][k] > 0]
     alike = []
     for limb, (a, b) in _LIMB.items():
-        # Rounding may take a sum of squares below 0 where I and II are alike.
-        size = max(0.0, a * a * with_i[i] + 2 * a * b * with_i[ii] + b * b * with_ii[ii])
+        size = square_of((a, b), with_i[i], with_i[ii], with_ii[ii])
         for k, own in chest:
             distance = own + size - 2 * (a * with_i[k] + b * with_ii[k])
             if distance < _SAME_LEAD**2 * own:
