@@ -22,6 +22,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from ecg_ka.errors import BundleError
 from ecg_ka.estimate import ModelIdentity
 from ecg_ka.policy import Policy
@@ -119,12 +121,13 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
     from safetensors.numpy import save
 
     folder.mkdir(parents=True, exist_ok=True)
+    measured = orjson.loads(orjson.dumps(bundle.metrics))  # null for NaN, where there was nothing to measure on
     contents = {
         _ONNX: bundle.onnx,
         _WEIGHTS: bundle.weights,
         _CALIBRATION: save(bundle.calibration.to_arrays()),
         _NOVELTY: save(bundle.novelty.to_arrays()),
-        _METRICS: (json.dumps(bundle.metrics, indent=1, sort_keys=True) + "\n").encode(),
+        _METRICS: (json.dumps(measured, indent=1, sort_keys=True) + "\n").encode(),
     }
     manifest = {
         "format_version": FORMAT_VERSION,

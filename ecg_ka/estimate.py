@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
-from functools import lru_cache
 from typing import Any
+
+import orjson
 
 from ecg_ka.errors import EcgError
 from ecg_ka.flags import Flag
@@ -241,36 +242,24 @@ class Estimate:
     timing_ms: float
     disclaimer: str = DISCLAIMER
 
+    def to_json(self) -> bytes:
+        """The answer as JSON in UTF-8; flags become ``{"name", "sentence"}``."""
+        values = {name: getattr(self, name) for name in _FIELDS}
+        values["flags"] = [{"name": str(flag), "sentence": flag.sentence} for flag in self.flags]
+        return orjson.dumps(values)
+
     def to_dict(self) -> dict[str, Any]:
-        """The answer in plain JSON types; flags become ``{"name", "sentence"}``."""
-        return {**_plain(self), "flags": [{"name": str(flag), "sentence": flag.sentence} for flag in self.flags]}
+        """The same in plain types."""
+        answer: dict[str, Any] = orjson.loads(self.to_json())
+        return answer
 
 
-_AS_IS = frozenset({float, str, int, bool, type(None)})
-
-
-def _plain(value: Any) -> Any:
-    """As ``dataclasses.asdict``, which makes a deep copy of every number and text: in a fifth of its time."""
-    if isinstance(value, tuple):
-        return tuple([part if part.__class__ in _AS_IS else _plain(part) for part in value])
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    plain = {}
-    for name in _names(value.__class__):
-        part = getattr(value, name)
-        plain[name] = part if part.__class__ in _AS_IS else _plain(part)
-    return plain or value
-
-
-@lru_cache(maxsize=32)
-def _names(kind: type[Any]) -> tuple[str, ...]:
-    """Of the fields of a dataclass; none of another type."""
-    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else ()
+_FIELDS = tuple(field.name for field in fields(Estimate))
 
 
 def refusal_dict(error: EcgError) -> dict[str, Any]:
     """The same keys as :meth:`Estimate.to_dict` for an ECG that could not be estimated: every value None, withheld,
     with the reason."""
-    answer: dict[str, Any] = dict.fromkeys(field.name for field in fields(Estimate))
+    answer: dict[str, Any] = dict.fromkeys(_FIELDS)
     reason = {"abstained": True, "abstain_reasons": [str(error)], "flags": [], "disclaimer": DISCLAIMER}
     return answer | reason

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ecg_ka.bundle import Bundle
 from ecg_ka.estimate import BANDS_SENTENCE, DISCLAIMER, FALSE_ALARM_SHARE, Band
 from training.markdown import table
@@ -179,7 +177,7 @@ def _category_alarms(alarms: dict[str, Any]) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None or np.isnan(value) else f"{value:.3f}"
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _missing_table(missing: dict[str, dict[str, float]]) -> str:
@@ -192,7 +190,7 @@ def _models(m: dict[str, Any]) -> list[tuple[str, str]]:
     return [(key, title) for key, title in titles.items() if key in m]
 
 
-def _auroc(found: dict[str, float]) -> str:
-    if not np.isfinite([found["value"], found["lower"], found["upper"]]).all():
+def _auroc(found: dict[str, float | None]) -> str:
+    if None in (found["value"], found["lower"], found["upper"]):
         return "-"
     return f"{found['value']:.3f} ({found['lower']:.3f}-{found['upper']:.3f})"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +11,7 @@ import typer
 
 from ecg_ka.bundle import SHIPPED, load_bundle
 from ecg_ka.cli.app import app
-from ecg_ka.cli.files import refuse_overwriting, write
+from ecg_ka.cli.files import json_text, refuse_overwriting, write
 from ecg_ka.cli.options import Age, AsJson, BundleFolder, File, Force, Fs, Leads, Level, Units, facts_of
 from ecg_ka.errors import DemoExport
 from ecg_ka.estimate import DISCLAIMER
@@ -63,7 +61,7 @@ def quality(
         "leads": [asdict(lead) for lead in found.leads],
         "full": asdict(full_report(record, found)) if full else None,
     }
-    print(json.dumps(report, indent=1) if as_json else quality_text(report))
+    print(json_text(report) if as_json else quality_text(report))
 
 
 @app.command()
@@ -106,7 +104,7 @@ def explain(  # noqa: PLR0913 - one parameter an option
     if as_json:
         answer = estimate.to_dict()
         beside = {name: answer[name] for name in ("flags", "ecg", "model", "disclaimer")}  # as the service answers
-        print(json.dumps(found.to_dict() | beside, indent=1))
+        print(json_text(found.to_dict() | beside))
     else:
         print(explanation_text(found, estimate.flags))
 
@@ -213,17 +211,4 @@ def info(bundle: BundleFolder = SHIPPED, as_json: AsJson = False) -> None:
         "metrics": metrics,
         "disclaimer": DISCLAIMER,
     }
-    print(
-        json.dumps(_without_nan(about), indent=1, allow_nan=False)
-        if as_json
-        else model_text(identity, metrics, loaded.sharing, is_simulated=is_simulated)
-    )
-
-
-def _without_nan(value: Any) -> Any:
-    """With None, JSON's null, for what could not be measured."""
-    if isinstance(value, dict):
-        return {key: _without_nan(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_nan(part) for part in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+    print(json_text(about) if as_json else model_text(identity, metrics, loaded.sharing, is_simulated=is_simulated))

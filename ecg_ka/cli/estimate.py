@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +11,7 @@ import typer
 from ecg_ka.bundle import SHIPPED
 from ecg_ka.cli import archive
 from ecg_ka.cli.app import REFUSED, app
+from ecg_ka.cli.files import json_text
 from ecg_ka.cli.options import (
     Age,
     AsJson,
@@ -77,7 +77,7 @@ def estimate(  # noqa: PLR0913 - one parameter an option
     known = frozenset(record.source.sha256 for record, _ in earlier)
     with typer.progressbar(paths, label="estimating", file=sys.stderr, hidden=len(paths) < 10) as bar:
         answers = [(one_line(str(path)), _answer(estimator, path, facts, options, known)) for path in bar]
-    print(json.dumps([_plain(*a) for a in answers], indent=1) if as_json else estimates_text(answers))
+    print(json_text([_plain(*a) for a in answers]) if as_json else estimates_text(answers))
     if any(isinstance(answer, EcgError) for _, answer in answers):
         raise typer.Exit(REFUSED)
 

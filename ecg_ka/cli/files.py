@@ -1,9 +1,12 @@
-"""What a subcommand may write, and writing it."""
+"""What a subcommand may write, writing it, and JSON for those who read it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
+
+import orjson
 
 from ecg_ka.errors import EcgError
 from ecg_ka.readers.intake import named_by
@@ -39,3 +42,8 @@ def write(path: Path, content: str | bytes) -> None:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
     except OSError as error:
         raise EcgError(f"cannot write {path} ({error.strerror}); choose another place with --output") from error
+
+
+def json_text(value: Any) -> str:
+    """Plain types and dataclasses as indented JSON."""
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -70,7 +69,7 @@ def exported(answered: Answered, output: Output) -> bytes:
         raise ExportError(f"the output {output} holds no identity given by the caller; leave it out, or take fhir")
     match output:
         case Output.JSON:
-            return json.dumps(answered.estimate.to_dict()).encode()
+            return answered.estimate.to_json()
         case Output.FHIR:
             return estimate_fhir(answered.estimate, identity=answered.identity, issued=answered.issued)
         case Output.HL7V2:

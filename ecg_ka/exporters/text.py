@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -100,9 +99,9 @@ def model_text(identity: ModelIdentity, metrics: Mapping[str, Any], sharing: str
     return "\n".join([*lines, "", DISCLAIMER])
 
 
-def _measured(value: float, unit: str = "") -> str:
-    """NaN where there was nothing to measure it on."""
-    return "not measured" if math.isnan(value) else f"{value:.3f}{unit}"
+def _measured(value: float | None, unit: str = "") -> str:
+    """None where there was nothing to measure it on."""
+    return "not measured" if value is None else f"{value:.3f}{unit}"
 
 
 def formats_text() -> str:

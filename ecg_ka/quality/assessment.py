@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg_ka.flags import Flag
-from ecg_ka.quality.averaged_beat import AveragedBeat, average_beat
+from ecg_ka.quality.averaged_beat import average_beat
 from ecg_ka.quality.cables import interchanged_cables
 from ecg_ka.quality.einthoven import disagreements_mv
 from ecg_ka.quality.grades import HEART_RATE_RANGE_BPM, Grade, LeadQuality, graded
@@ -17,6 +17,8 @@ from ecg_ka.quality.pacing import is_paced
 from ecg_ka.quality.qrs import WIDE_QRS_MS, qrs_ms
 from ecg_ka.quality.rhythm import is_irregular
 from ecg_ka.record import DERIVED_FROM_I_II, INDEPENDENT_LEADS, EcgRecord
+
+WaveProducts = NDArray[np.float64]
 
 AMPLITUDE_RANGE_MV = (0.3, 4.0)
 """Peak to peak of the median lead. Outside, a wrong gain is likelier than such a heart: PTB-XL 1-100 lie between 0.58
@@ -61,20 +63,21 @@ def assess(record: EcgRecord) -> SignalQuality:
     fine_mv = fine.signal[usable.rows]
     beat = average_beat(usable.names, fine_mv, fine.rate_hz, r_peaks // fine.factor)
     width_ms = None if beat is None else qrs_ms(beat)
+    products = None if beat is None else beat.wave_products()
     doubts = {
         Flag.IMPLAUSIBLE_AMPLITUDE: _amplitude_note(leads),
         Flag.IMPLAUSIBLE_HEART_RATE: _rate_note(found.heart_rate_bpm),
         Flag.INCONSISTENT_LEADS: _inconsistency_note(inconsistent_mv),
-        Flag.LEAD_REVERSAL_SUSPECTED: _cables_note(beat),
+        Flag.LEAD_REVERSAL_SUSPECTED: _cables_note(usable.names, products),
         Flag.LEAD_ORDER_IMPLAUSIBLE: limb_lead_note(usable.names, fine_mv[:, ::LIMB_STRIDE])
-        or _order_note(beat, record),
+        or _order_note(usable.names, products, record),
         Flag.WIDE_QRS: _width_note(width_ms),
     }
     raised = {flag for flag, note in doubts.items() if note}
     seen = {
         Flag.LOW_QUALITY: found.grade in (Grade.POOR, Grade.UNUSABLE),
         Flag.IRREGULAR_RHYTHM: is_irregular(r_peaks),
-        Flag.PACED_SUSPECTED: is_paced(record.signal_mv[usable.rows[::-2]], record.fs_hz, r_peaks),
+        Flag.PACED_SUSPECTED: is_paced([record.signal_mv[row] for row in usable.rows[::-2]], record.fs_hz, r_peaks),
     }
     return SignalQuality(
         leads=leads,
@@ -123,9 +126,9 @@ def _inconsistency_note(inconsistent_mv: dict[str, float]) -> str | None:
     return f"not what I and II make it: {leads}"
 
 
-def _order_note(beat: AveragedBeat | None, record: EcgRecord) -> str | None:
+def _order_note(names: tuple[str, ...], products: WaveProducts | None, record: EcgRecord) -> str | None:
     recorded = any(lead in record.leads and lead not in record.leads_derived for lead in DERIVED_FROM_I_II)
-    return None if beat is None else order_note(beat, limb_leads_checked=recorded)
+    return None if products is None else order_note(names, products, limb_leads_checked=recorded)
 
 
 def _width_note(width_ms: float | None) -> str | None:
@@ -134,6 +137,6 @@ def _width_note(width_ms: float | None) -> str | None:
     return f"QRS measures {width_ms:.0f} ms; this measure is mostly about 12 ms short"
 
 
-def _cables_note(beat: AveragedBeat | None) -> str | None:
-    pair = None if beat is None else interchanged_cables(beat)
+def _cables_note(names: tuple[str, ...], products: WaveProducts | None) -> str | None:
+    pair = None if products is None else interchanged_cables(names, products)
     return f"beside V6 the cables {pair} look interchanged" if pair else None

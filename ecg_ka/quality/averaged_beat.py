@@ -11,6 +11,8 @@ BEFORE_S, AFTER_S = 0.24, 0.40
 """The part of a beat that is averaged, from the R peak."""
 
 _FEWEST_BEATS = 3
+_LEVEL_S = (-0.080, -0.048)  # where the heart is silent
+_WAVES_S = ((-BEFORE_S, -0.072), (-0.072, 0.080), (0.144, AFTER_S))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -24,6 +26,19 @@ class AveragedBeat:
     def samples(self, start_s: float, stop_s: float) -> slice:
         """The columns between two times from the R peak."""
         return slice(round((BEFORE_S + start_s) * self.rate_hz), round((BEFORE_S + stop_s) * self.rate_hz))
+
+    def wave_products(self) -> NDArray[np.float64]:
+        """(3, leads, leads): the mean products of the leads with each other over P, over QRS, and over T with most of
+        ST, all measured from the level between P and QRS."""
+        leads = self.signal_mv.astype(np.float64)
+        before = leads[:, self.samples(*_LEVEL_S)]
+        leads -= (before @ np.full(before.shape[1], 1 / before.shape[1]))[:, None]  # a third of the time of a mean
+        products = np.empty((len(_WAVES_S), len(leads), len(leads)))
+        for product, span_s in zip(products, _WAVES_S, strict=True):
+            wave = leads[:, self.samples(*span_s)]
+            np.matmul(wave, wave.T, out=product)
+            product /= wave.shape[1]
+        return products
 
 
 def average_beat(

@@ -19,47 +19,45 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ecg_ka.quality.averaged_beat import AveragedBeat
 from ecg_ka.quality.einthoven import square_of
 
-_LEVEL_S = (-0.080, -0.048)  # between P and QRS, where the heart is silent
-_WAVES_S = ((-0.24, -0.072), (-0.064, 0.08), (0.144, 0.40))  # P, QRS, T
 _FLOOR = 0.05  # of the QRS: a smaller wave, or the noise where P is missing, has little say
 _LEAST_GAIN = {"RA and LA": 2.0, "RA and LL": 4.0}
 
+Products = list[list[float]]
 
-def interchanged_cables(beat: AveragedBeat) -> str | None:
-    """``"RA and LA"`` or ``"RA and LL"`` where those limb cables look interchanged, else None.
+
+def interchanged_cables(names: tuple[str, ...], products: NDArray[np.float64]) -> str | None:
+    """``"RA and LA"`` or ``"RA and LL"`` where those limb cables look interchanged, else None; from the wave products
+    (3, leads, leads) of an averaged beat.
 
     V6 keeps its view whichever limb cables are interchanged, and looks from where I and, less closely, II look. In the
     average beat their P, QRS and T are therefore mostly alike. The correlations of these waves with V6 are added up for
     I and II as they were recorded and as they would be with the cables put right (I upside down and III for II; III
-    upside down for I and II upside down); a pair is named when that raises the sum by more than its limit. Without a
-    beat in I, II and V6 nothing is said.
+    upside down for I and II upside down); a pair is named when that raises the sum by more than its limit. Without I,
+    II and V6 nothing is said.
     """
     needed = ("I", "II", "V6")
-    if not set(needed) <= set(beat.names):
+    if not set(needed) <= set(names):
         return None
-    leads = beat.signal_mv[[beat.names.index(name) for name in needed]].astype(np.float64)
-    leads -= leads[:, beat.samples(*_LEVEL_S)].mean(axis=1, keepdims=True)
-    waves = [leads[:, beat.samples(*span_s)] for span_s in _WAVES_S]
-    products = [(wave @ wave.T).tolist() for wave in waves]
-    sizes = [wave.shape[1] for wave in waves]
-    floor = _FLOOR**2 * products[1][2][2] / sizes[1]
-    i, ii, iii = (_agreement(lead, products, [floor * n for n in sizes]) for lead in ((1, 0), (0, 1), (-1, 1)))
+    rows = [names.index(name) for name in needed]
+    waves: list[Products] = products[:, rows][:, :, rows].tolist()
+    floor = _FLOOR**2 * waves[1][2][2]  # of V6 in QRS
+    i, ii, iii = (_agreement(lead, waves, floor) for lead in ((1, 0), (0, 1), (-1, 1)))
     gains = {"RA and LA": iii - i - (i + ii), "RA and LL": -iii - ii - (i + ii)}
     raised = {pair: gain for pair, gain in gains.items() if gain > _LEAST_GAIN[pair]}
     return max(raised, key=raised.__getitem__, default=None)
 
 
-def _agreement(lead: tuple[int, int], products: list[list[list[float]]], floors: list[float]) -> float:
-    """The sum, -3 to 3, of the correlations of P, QRS and T in a lead with those in V6, from the ``products`` (3, 3) of
-    I, II and V6 with each other over each wave. The lead is ``lead[0]`` times I and ``lead[1]`` times II; ``floors``
-    (3,) keep a small wave from having a large say."""
+def _agreement(lead: tuple[int, int], waves: list[Products], floor: float) -> float:
+    """The sum, -3 to 3, of the correlations of P, QRS and T in a lead with those in V6, from the products (3, 3) of I,
+    II and V6 with each other in each of these ``waves``. The lead is ``lead[0]`` times I and ``lead[1]`` times II;
+    ``floor`` keeps a small wave from having a large say."""
     a, b = lead
     total = 0.0
-    for ((i_i, i_ii, i_v6), (_, ii_ii, ii_v6), (_, _, v6_v6)), floor in zip(products, floors, strict=True):
+    for (i_i, i_ii, i_v6), (_, ii_ii, ii_v6), (_, _, v6_v6) in waves:
         size = math.sqrt(square_of(lead, i_i, i_ii, ii_ii) * v6_v6) + floor
         total += (a * i_v6 + b * ii_v6) / size if size > 0 else 0.0
     return total

@@ -14,12 +14,9 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_ka.quality.averaged_beat import AveragedBeat
 from ecg_ka.quality.einthoven import square_of
 from ecg_ka.record import DERIVED_FROM_I_II, INDEPENDENT_LEADS
 
-_WAVES_S = ((-0.072, 0.080), (0.144, 0.40))  # QRS, and ST with T
-_LEVEL_S = (-0.080, -0.048)
 _RIDGE = 0.01
 # Mean products of the leads I, II, V1..V6 with each other over QRS and over ST-T, each ECG's divided by its mean
 # square: 1,023 simulated ECGs of all conditions without interchanged cables.
@@ -51,26 +48,29 @@ _LEAST_GAIN_CHEST, _LEAST_GAIN_LIMB = 0.1, 0.4  # log of misfit as named over mi
 LIMB_STRIDE = 2
 """Of the samples at about 250 Hz in which chest leads and limb leads are compared: more would tell no more."""
 
+_NO_WAVE = 1e-11  # square mV
 _SAME_LEAD = 0.07  # root mean square of the difference, as a share of the lead's: PTB-XL above 0.11, simulated 0.08
 
-Matrices = NDArray[np.float64]
+Numbers = NDArray[np.float64]
 
 
-def order_note(beat: AveragedBeat, *, limb_leads_checked: bool) -> str | None:
-    """Why the leads of an averaged beat seem to stand under wrong names; None where they do not, and unless they are I,
-    II and V1-V6 in this order.
+def order_note(names: tuple[str, ...], products: Numbers, *, limb_leads_checked: bool) -> str | None:
+    """Why the leads of an averaged beat seem to stand under wrong names, from its wave products (3, 8, 8); None where
+    they do not, and unless they are I, II and V1-V6 in this order.
 
     The misfit of an ECG is the Mahalanobis distance tr(C^-1 S) of its products S from those of other ECGs, summed over
     QRS and ST-T; it is compared with the misfit after every exchange of three chest leads and, unless Einthoven's law
     has checked the limb leads, of three leads with I or II among them.
     """
-    if beat.names != INDEPENDENT_LEADS:
+    if names != INDEPENDENT_LEADS:
         return None
-    products = _products(beat)
-    gain = _gain(products, _exchanges(chest=True))
+    waves = products[1:]
+    sizes = np.maximum(waves.trace(axis1=1, axis2=2), _NO_WAVE)
+    shapes = (waves * (len(names) / sizes)[:, None, None]).take(_once())
+    gain = _gain(shapes, _exchanges(chest=True))
     if gain > _LEAST_GAIN_CHEST:
         return f"three chest leads exchanged would fit {np.exp(gain):.2f} times as well"
-    gain = 0.0 if limb_leads_checked else _gain(products, _exchanges(chest=False))
+    gain = 0.0 if limb_leads_checked else _gain(shapes, _exchanges(chest=False))
     if gain > _LEAST_GAIN_LIMB:
         return f"I or II and chest leads exchanged would fit {np.exp(gain):.2f} times as well"
     return None
@@ -82,8 +82,9 @@ def limb_lead_note(names: tuple[str, ...], signal_mv: NDArray[np.float32]) -> st
     chest lead does."""
     if not {"I", "II"} <= set(names):
         return None
-    steps = np.subtract(signal_mv[:, 1:], signal_mv[:, :-1], dtype=np.float64)
-    products: list[list[float]] = (steps @ steps.copy().T).tolist()  # a matrix times itself takes twice as long
+    steps = signal_mv[:, 1:] - signal_mv[:, :-1]
+    with np.errstate(over="ignore", invalid="ignore"):  # of 1e19 mV no lead is any other
+        products: list[list[float]] = (steps @ steps.T).tolist()
     i, ii = names.index("I"), names.index("II")
     with_i, with_ii = products[i], products[ii]
     chest = [(k, products[k][k]) for k, name in enumerate(names) if name.startswith("V") and products[k][k] > 0]
@@ -97,27 +98,21 @@ def limb_lead_note(names: tuple[str, ...], signal_mv: NDArray[np.float32]) -> st
     return "{1} is the limb lead {2}".format(*min(alike)) if alike else None
 
 
-def _products(beat: AveragedBeat) -> Matrices:
-    """(2, 8, 8) of QRS and ST-T."""
-    leads, before = beat.signal_mv, beat.signal_mv[:, beat.samples(*_LEVEL_S)]
-    level = before.sum(axis=1, keepdims=True, dtype=np.float64) / before.shape[1]
-    found = np.empty((len(_WAVES_S), len(leads), len(leads)))
-    for product, span in zip(found, _WAVES_S, strict=True):
-        part = leads[:, beat.samples(*span)] - level
-        np.matmul(part, part.copy().T, out=product)
-        product *= len(leads) / max(float(product.trace()), 1e-9)
-    return found
-
-
-def _gain(products: Matrices, exchanged: Matrices) -> float:
-    """Log of the misfit as named, the first of (1 + k, 128), over that of the best exchange."""
-    misfits = exchanged @ products.ravel()
+def _gain(shapes: Numbers, exchanged: Numbers) -> float:
+    """Log of the misfit as named, the first of (1 + k, 72), over that of the best exchange."""
+    misfits = exchanged @ shapes
     return math.log(misfits[0] / misfits[1:].min())
 
 
+@lru_cache(maxsize=1)
+def _once() -> NDArray[np.intp]:
+    """Where in the products of two waves (2, 8, 8) each pair of leads stands once (72,)."""
+    return np.flatnonzero(np.triu(np.ones((2, 8, 8))))
+
+
 @lru_cache(maxsize=2)
-def _exchanges(*, chest: bool) -> Matrices:
-    """C^-1 (1 + k, 128) of the leads as named, and with just three of them moved: three of the chest, or with I or II
+def _exchanges(*, chest: bool) -> Numbers:
+    """C^-1 (1 + k, 72) of the leads as named, and with just three of them moved: three of the chest, or with I or II
     among them."""
     trios = np.array([trio for trio in combinations(range(8), 3) if (trio[0] > 1) == chest])
     orders = np.tile(np.arange(8), (1 + 2 * len(trios), 1))
@@ -125,4 +120,5 @@ def _exchanges(*, chest: bool) -> Matrices:
         orders[row, trios[(row - 1) % len(trios)]] = moved
     precisions = np.linalg.inv(np.array(_PRODUCTS) + _RIDGE * np.eye(len(INDEPENDENT_LEADS)))
     exchanged = precisions[:, orders[:, :, None], orders[:, None, :]]  # (2, 1 + k, 8, 8)
-    return np.ascontiguousarray(exchanged.swapaxes(0, 1)).reshape(len(orders), -1)
+    both = exchanged.swapaxes(0, 1) * (2 - np.eye(8))  # a pair of leads stands in a trace twice
+    return np.ascontiguousarray(both.reshape(len(orders), -1)[:, _once()])

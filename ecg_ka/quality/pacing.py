@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,32 +17,32 @@ _FEWEST_BEATS = 3
 Values = NDArray[np.float32]
 
 
-def is_paced(signal_mv: Values, fs_hz: float, r_peaks: NDArray[np.int64]) -> bool:
-    """Whether most beats of ``signal_mv`` (leads, n) have a spike before them. False where it cannot be told: fewer
+def is_paced(leads_mv: Sequence[Values], fs_hz: float, r_peaks: NDArray[np.int64]) -> bool:
+    """Whether most beats of ``leads_mv``, (n,) each, have a spike before them. False where it cannot be told: fewer
     than three beats or less than 240 Hz. A low-pass filter of 40 Hz makes spikes invisible."""
     far = round(_FAR_S * fs_hz)
     first, last = round(_BEFORE_S * fs_hz) + far, round(_AFTER_S * fs_hz) + far
-    beats = [at for at in r_peaks.tolist() if first <= at < signal_mv.shape[1] - last]
+    beats = [at for at in r_peaks.tolist() if first <= at < len(leads_mv[0]) - last]
     if fs_hz < _LOWEST_RATE_HZ or len(beats) < _FEWEST_BEATS:
         return False
     m, most = first + last + 1, len(beats) // 2
-    parts = np.concatenate([signal_mv[:, at - first : at + last + 1] for at in beats], axis=1)  # (leads, beats m)
-    least = _LEAST_HEIGHT * float((parts.max(axis=1) - parts.min(axis=1)).sum())
+    line = np.concatenate([lead_mv[at - first : at + last + 1] for lead_mv in leads_mv for at in beats])
+    parts = line.reshape(len(leads_mv), -1)  # (leads, beats m)
+    least = _LEAST_HEIGHT * sum((np.maximum.reduce(parts, axis=1) - np.minimum.reduce(parts, axis=1)).tolist())
     near = max(1, round(_NEAR_S * fs_hz))
-    heights = _height(parts[:, near:-near], parts[:, : -2 * near], parts[:, 2 * near :])
-    tall = np.flatnonzero(heights > least) + near  # few samples
-    if tall.size <= most:
+    heights = np.zeros_like(line)  # of no meaning where one beat follows another, which is not looked at
+    heights[near:-near] = _height(line[near:-near], line[: -2 * near], line[2 * near :])
+    total = heights.reshape(parts.shape).sum(axis=0)
+    tall = [at for at in np.flatnonzero(total > least).tolist() if far <= at % m < m - far]  # few samples
+    if len({at // m for at in tall}) <= most:
         return False
-    beat, place = np.divmod(tall, m)
-    inside = (place >= far) & (place < m - far)
-    tall, beat = tall[inside], beat[inside]
-    here, before, after = parts.take(tall + np.array([[0], [-far], [far]]), axis=1).swapaxes(0, 1)
-    sharp = heights[tall - near] > _LEAST_SHARPNESS * _height(here, before, after)
-    return len(set(beat[sharp].tolist())) > most
+    here, before, after = (parts.take([at + away for at in tall], axis=1) for away in (0, -far, far))
+    sharp = total.take(tall) > _LEAST_SHARPNESS * _height(here, before, after).sum(axis=0)
+    return len({at // m for at, is_sharp in zip(tall, sharp.tolist(), strict=True) if is_sharp}) > most
 
 
 def _height(here: Values, before: Values, after: Values) -> Values:
-    """How far samples (leads, ...) stand above, or below, both of those before and after; summed over the leads."""
+    """How far samples stand above, or below, both of those before and after; shaped as they are."""
     height = np.maximum(here - np.maximum(before, after), np.minimum(before, after) - here)
-    total: Values = np.maximum(height, 0, out=height).sum(axis=0)
-    return total
+    positive: Values = np.maximum(height, 0, out=height)
+    return positive

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ecg_ka import Estimator, Flag, read
-from ecg_ka.quality import assess, assessment
+from ecg_ka.quality import assess, assessment, lead_order
 from ecg_ka.quality.averaged_beat import AveragedBeat, average_beat
-from ecg_ka.quality.lead_order import limb_lead_note
+from ecg_ka.quality.cables import interchanged_cables
+from ecg_ka.quality.lead_order import limb_lead_note, order_note
+from ecg_ka.quality.pacing import is_paced
 from ecg_ka.quality.qrs import qrs_ms
 from ecg_ka.record import INDEPENDENT_LEADS, EcgRecord
 from training.alterations import (
@@ -153,3 +158,118 @@ def test_where_i_and_ii_are_alike_a_flat_chest_lead_is_no_limb_lead(seed: int) -
     rows[0] = rng.normal(size=5000)
     rows[1] = rows[0] * np.float32(1 + 1e-7 * rng.integers(-3, 3))
     assert limb_lead_note(INDEPENDENT_LEADS, rows) is None
+
+
+def test_wave_products_are_mean_products_from_the_level_before_qrs() -> None:
+    """Against the definition, wave by wave and sample by sample."""
+    rng = np.random.default_rng(3)
+    beat = AveragedBeat(names=("I", "II", "V6"), signal_mv=rng.normal(5, 1, (3, 160)).astype(np.float32), rate_hz=250.0)
+    at = -0.24 + np.arange(160) / 250
+    leads = beat.signal_mv.astype(np.float64)
+    levelled = leads - leads[:, (at > -0.081) & (at < -0.049)].mean(axis=1, keepdims=True)
+    for product, (start, stop) in zip(beat.wave_products(), ((-1, -0.073), (-0.073, 0.079), (0.143, 1)), strict=True):
+        wave = levelled[:, (at > start) & (at < stop)]
+        np.testing.assert_allclose(product, np.einsum("at,bt->ab", wave, wave) / wave.shape[1], rtol=1e-12)
+
+
+@pytest.mark.parametrize(("moved", "what"), [((3, 4, 6), "three chest leads"), ((0, 4, 5), "I or II and chest leads")])
+def test_the_order_of_leads_is_judged_by_the_best_exchange_of_three(moved: tuple[int, int, int], what: str) -> None:
+    """Against the definition of the misfit, tr(C^-1 S), for every exchange, of leads of which three are exchanged."""
+    usual = np.array(lead_order._PRODUCTS)
+    inverse = np.linalg.inv(usual + lead_order._RIDGE * np.eye(8))
+
+    def exchanged(a: int, b: int, c: int) -> list[int]:
+        return [{a: b, b: c, c: a}.get(k, k) for k in range(8)]
+
+    def misfit(products: NDArray[np.float64], order: list[int]) -> float:
+        return sum(float(np.trace(c @ s[np.ix_(order, order)])) for c, s in zip(inverse, products, strict=True))
+
+    found = usual[:, exchanged(*moved)][:, :, exchanged(*moved)]
+    found *= 8 / found.trace(axis1=1, axis2=2)[:, None, None]
+    trios = [trio for trio in combinations(range(8), 3) if (trio[0] > 1) == (moved[0] > 1)]
+    best = min(misfit(found, exchanged(*trio)) for chosen in trios for trio in (chosen, chosen[::-1]))
+    times = misfit(found, [*range(8)]) / best
+    products = np.concatenate([np.eye(8)[None], found * [[[3.0]], [[0.02]]]])  # of any size, and whatever P is like
+    told = order_note(INDEPENDENT_LEADS, products, limb_leads_checked=False)
+    assert told == f"{what} exchanged would fit {times:.2f} times as well"
+    assert order_note(INDEPENDENT_LEADS[::-1], products, limb_leads_checked=False) is None
+
+
+def cables_by_definition(waves: Sequence[NDArray[np.float64]]) -> str | None:
+    """From I, II and V6 (3, n) of P, QRS and T."""
+    floor = 0.05**2 * np.square(waves[1][2]).mean()
+
+    def agreement(a: float, b: float) -> float:
+        alike = ((a * i + b * ii, v6) for i, ii, v6 in waves)
+        return sum(
+            float((x * y).mean()) / float(np.sqrt(np.square(x).mean() * np.square(y).mean()) + floor) for x, y in alike
+        )
+
+    as_recorded = agreement(1, 0) + agreement(0, 1)
+    arms = agreement(-1, 0) + agreement(-1, 1) - as_recorded
+    arms_alone = agreement(-1, 1) - agreement(1, 0) - as_recorded
+    leg = agreement(1, -1) + agreement(0, -1) - as_recorded
+    assert arms == pytest.approx(arms_alone)
+    raised = {pair: gain for pair, gain, least in (("RA and LA", arms, 2), ("RA and LL", leg, 4)) if gain > least}
+    return max(raised, key=raised.__getitem__, default=None)
+
+
+def test_cables_are_judged_by_correlations_with_v6() -> None:
+    """Against the definition, of 2,000 beats of noise that V6 shares with I and II more or less, upside down or not,
+    and of waves between nothing and ten times QRS."""
+    rng = np.random.default_rng(6)
+    told = []
+    for _ in range(2000):
+        sizes = 10 ** rng.uniform(-2.5, 1, 3) * (1, 0, 1) + (0, 1, 0)
+        shared = rng.choice([-1, 1], (2, 1)) * rng.uniform(0, 3, (2, 1))
+        waves = []
+        for size, n in zip(sizes, (42, 38, 64), strict=True):
+            v6 = rng.normal(size=n)
+            waves.append(size * np.concatenate([shared * v6 + rng.normal(size=(2, n)), v6[None]]))
+        products = np.stack([wave @ wave.T / wave.shape[1] for wave in waves])
+        told.append(interchanged_cables(("I", "II", "V6"), products))
+        assert told[-1] == cables_by_definition(waves)
+    assert {None, "RA and LA", "RA and LL"} == set(told)
+
+
+def is_paced_by_definition(signal_mv: NDArray[np.float64], fs_hz: float, r_peaks: list[int]) -> bool:
+    near, far, before, after = (round(s * fs_hz) for s in (0.004, 0.012, 0.22, 0.04))
+    beats = [r for r in r_peaks if before + far <= r < signal_mv.shape[1] - after - far]
+    if len(beats) < 3:
+        return False
+
+    def height(at: int, away: int) -> float:
+        here, sides = signal_mv[:, at], signal_mv[:, [at - away, at + away]]
+        return float(np.maximum(0, np.maximum(here - sides.max(axis=1), sides.min(axis=1) - here)).sum())
+
+    around = np.concatenate([signal_mv[:, r - before - far : r + after + far + 1] for r in beats], axis=1)
+    least = 0.04 * np.ptp(around, axis=1).sum()
+    spiked = [
+        any(height(at, near) > max(least, 0.7 * height(at, far)) for at in range(r - before, r + after + 1))
+        for r in beats
+    ]
+    return sum(spiked) > len(beats) // 2
+
+
+def test_a_spike_is_what_its_definition_says(truth: Simulated) -> None:
+    """Sample by sample in double precision, for paced hearts and as many others, and for spikes at the ends of what is
+    looked at, where one beat is next to another."""
+    records = simulated(512, 99)
+    chosen = [i for i in range(512) if records.paced[i]][:12] + [i for i in range(512) if not records.paced[i]][:12]
+    found = []
+    for record in (records.records[i] for i in chosen):
+        peaks, rows = assess(record).r_peaks, record.signal_mv[[6, 7, 10, 11]]
+        beats = [r for r in peaks if 116 <= r < 4974]
+        for place, at in ((-110, beats), (-111, beats), (20, beats), (21, beats), (-60, beats[: len(beats) // 2])):
+            spiked = rows.copy()
+            spiked[:, [r + place for r in at]] += np.float32(1.5)
+            for signal in (rows, spiked):
+                found.append(is_paced([*signal], 500.0, peaks))
+                assert found[-1] == is_paced_by_definition(signal.astype(np.float64), 500.0, peaks.tolist())
+    assert 0.3 < np.mean(found) < 0.9
+
+
+@pytest.mark.parametrize("gain", [1e-30, 1e10, 1e20, 1e36])
+def test_no_amplitude_makes_the_checks_overflow(truth: Simulated, gain: float) -> None:
+    record = truth.records[2]
+    assert assess(replace(record, signal_mv=record.signal_mv * np.float32(gain))).r_peaks.size > 3
