@@ -39,7 +39,7 @@ from ecg_ka.uncertainty import (
     VarianceComponents,
 )
 
-FORMAT_VERSION = 7
+FORMAT_VERSION = 8
 SHIPPED = Path(__file__).parent / "bundles" / "demo"
 
 _MANIFEST = "bundle.json"

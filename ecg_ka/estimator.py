@@ -65,7 +65,7 @@ def prepare(record: EcgRecord, spec: SignalSpec) -> ModelInput:
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Outputs:
     """What the network gives for one ECG: the mean over the members, their standard deviation (None for a single one),
-    and the peaks (E / 2,) of the first member's features."""
+    and the peaks (E / 4,) of the first member's features."""
 
     potassium_mmol_l: float
     spread_mmol_l: float

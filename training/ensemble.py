@@ -34,7 +34,7 @@ class Ensemble(PotassiumNet):
         return torch.cat([member.embed(signal_mv) for member in self._nets()], dim=1)
 
     def peaks(self, embedding: Tensor) -> Tensor:
-        """(B, members x E) -> the maxima (B, E / 2) of the first member."""
+        """(B, members x E) -> the maxima (B, E / 4) of the first member."""
         return self._nets()[0].peaks(self._parts(embedding)[0])
 
     def estimate(self, embedding: Tensor) -> Tensor:
@@ -62,7 +62,7 @@ def joined(members: Sequence[PotassiumNet]) -> PotassiumNet:
 
 
 class ServedEnsemble(nn.Module):
-    """What the graph of an ensemble gives: mean potassium (B,), mean spread (B,), the peaks (B, E / 2) of the first
+    """What the graph of an ensemble gives: mean potassium (B,), mean spread (B,), the peaks (B, E / 4) of the first
     member, and the standard deviation (B,) of the members' estimates (n - 1 in the denominator)."""
 
     def __init__(self, ensemble: Ensemble) -> None:

@@ -27,7 +27,7 @@ def fit_novelty(network: PotassiumNet, cohort: Cohort) -> NoveltyModel:
 def seen(
     network: PotassiumNet, cohort: Cohort, rows: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], list[Fingerprint]]:
-    """Peaks (n, E / 2) of the features, and fingerprints, of the ECGs at ``rows``."""
+    """Peaks (n, E / 4) of the features, and fingerprints, of the ECGs at ``rows``."""
     fs_hz = float(cohort.about["signal"]["fs_hz"])
     found = [fingerprint(cohort.signal_mv(rows[i : i + 1])[0], fs_hz) for i in range(len(rows))]
     return network.peaks(embed(network, cohort, rows)).numpy(), found

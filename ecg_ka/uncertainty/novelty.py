@@ -1,9 +1,9 @@
 """How far an ECG lies from those that the network was trained on, and how rare that is.
 
 One Mahalanobis distance (Lee et al., NeurIPS 2018, without classes) over the peaks of the network's features, the
-largest value over time of each, and the :mod:`~ecg_ka.uncertainty.fingerprint` of the input. Its p-value is conformal
-(Vovk et al. 2005): exact when the ECG is exchangeable with the calibration ECGs. What is kept are mean and covariance
-of many patients and sorted scores: of no ECG is anything told.
+largest value over time of every second one, and the :mod:`~ecg_ka.uncertainty.fingerprint` of the input. Its p-value is
+conformal (Vovk et al. 2005): exact when the ECG is exchangeable with the calibration ECGs. What is kept are mean and
+covariance of many patients and sorted scores: of no ECG is anything told.
 
 docs/uncertainty.md has what else was tried.
 """
@@ -62,7 +62,7 @@ class NoveltyModel:
         fingerprints: Sequence[Fingerprint],
         calibration: tuple[Singles, Sequence[Fingerprint]],
     ) -> NoveltyModel:
-        """From peaks (n, E / 2) and fingerprints of training ECGs and the same of the calibration ECGs."""
+        """From peaks (n, E / 4) and fingerprints of training ECGs and the same of the calibration ECGs."""
         values = np.concatenate([peaks, np.stack([f.values for f in fingerprints])], axis=1, dtype=np.float64)
         mean, scale, correlation = (part.astype(np.float32) for part in _moments(values))
         none = np.empty(0, dtype=np.float32)
@@ -76,10 +76,10 @@ class NoveltyModel:
         return replace(self, scores=np.sort(np.array(scores, dtype=np.float32)))
 
     def distance(self, peaks: Singles, found: Fingerprint) -> float:
-        """Mean square distance of the peaks (E / 2,) and what is known of the input, in units of the usual one."""
+        """Mean square distance of the peaks (E / 4,) and what is known of the input, in units of the usual one."""
         precision, n_known = _precision(self, found.known.tobytes())
-        z = (np.concatenate([peaks, found.values], dtype=np.float64) - self.mean) / self.scale
-        return float(z @ (precision @ z.astype(np.float32))) / n_known / float(self.usual[0])
+        z = (np.concatenate([peaks, found.values]) - self.mean) / self.scale
+        return float(z @ (precision @ z)) / n_known / float(self.usual[0])
 
     def novelty(self, peaks: Singles, found: Fingerprint) -> Novelty:
         """Distance, and the share of calibration ECGs, this one counted, that lie at least as far."""
