@@ -30,7 +30,7 @@ def is_paced(leads_mv: Sequence[Values], fs_hz: float, r_peaks: NDArray[np.int64
     parts = line.reshape(len(leads_mv), -1)  # (leads, beats m)
     least = _LEAST_HEIGHT * sum((np.maximum.reduce(parts, axis=1) - np.minimum.reduce(parts, axis=1)).tolist())
     near = max(1, round(_NEAR_S * fs_hz))
-    heights = np.zeros_like(line)  # of no meaning where one beat follows another, which is not looked at
+    heights = np.zeros(line.shape, dtype=np.float32)  # where one beat follows another they mean nothing
     heights[near:-near] = _height(line[near:-near], line[: -2 * near], line[2 * near :])
     total = heights.reshape(parts.shape).sum(axis=0)
     tall = [at for at in np.flatnonzero(total > least).tolist() if far <= at % m < m - far]  # few samples

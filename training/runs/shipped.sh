@@ -16,4 +16,4 @@ python -m training.train --cohort "$work/cohort" --out "$work/dist" --init "$wor
   --loss dist --dist-weight 0.1 --weights shots --few-share 0.5 --epochs 12 --batch-size 2048 --learning-rate 1e-3 --seed 1
 python -m training.train --cohort "$work/cohort" --out "$work/l1" --loss l1 --epochs 6 --seed 1
 python -m training.export --run "$work/dist" --reference "$work/l1" --cohort "$work/cohort" \
-  --repeats "$work/repeats" --out ecg_ka/bundles/demo --version 0.2.3
+  --repeats "$work/repeats" --out ecg_ka/bundles/demo --version 0.2.4
