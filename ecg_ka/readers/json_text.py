@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from ecg_ka.errors import InvalidSamplingRate, MalformedHeader, MissingLeads, NoSamples, TruncatedFile, UnreadableRecord
@@ -56,7 +58,7 @@ def _object(data: bytes) -> dict[str, Any]:
     if n_lists > 100 and n_lists * MIN_JSON_BYTES_A_LIST > len(data):
         raise UnreadableRecord(f"the JSON holds {n_lists} lists and objects; expected one list of samples a lead")
     try:
-        content = json.loads(data, object_pairs_hook=_each_key_once)
+        content = _parsed(data)
     except json.JSONDecodeError as error:
         if error.pos >= len(error.doc.rstrip()):
             raise TruncatedFile("the JSON ends too early. Send the whole file.") from None
@@ -69,6 +71,16 @@ def _object(data: bytes) -> dict[str, Any]:
     if unknown:
         raise MalformedHeader(f"unknown JSON keys {str(unknown)[:120]}; expected {', '.join(sorted(_KEYS))}")
     return content
+
+
+def _parsed(data: bytes) -> Any:
+    """By orjson in a quarter of the time; what it refuses, or where a colon may belong to a key that stands twice, by
+    json, which tells what is wrong."""
+    with suppress(orjson.JSONDecodeError):
+        content = orjson.loads(data)
+        if isinstance(content, dict) and data.count(b":") == len(content):
+            return content
+    return json.loads(data, object_pairs_hook=_each_key_once)
 
 
 def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -197,6 +197,12 @@ def test_json_in_both_units() -> None:
     assert "age" in odd.notes[0]
 
 
+def test_a_colon_in_a_text_changes_nothing() -> None:
+    plain, odd = (read(json_text(MV, age_years=age)) for age in ("about 60", "about: 60"))
+    np.testing.assert_array_equal(odd.signal_mv, plain.signal_mv)
+    assert (odd.leads, odd.fs_hz, odd.source.notes) == (plain.leads, plain.fs_hz, plain.source.notes)
+
+
 def test_json_without_names_or_rate_takes_them_from_the_caller() -> None:
     record = read(json_text(MV[:2], leads=None, fs_hz=None), fs_hz=500, leads=["V5", "V6"])
     assert record.leads == ("V5", "V6")
@@ -215,6 +221,7 @@ def test_json_without_names_or_rate_takes_them_from_the_caller() -> None:
         (json_text(MV, fs_hz=True), errors.InvalidSamplingRate),
         (json_text(MV, fs_hz=None), errors.InvalidSamplingRate),
         (json_text(MV).replace(b"{", b'{"fs_hz": 250, ', 1), errors.MalformedHeader),
+        (json_text(MV).replace(b"{", b'{"\\u0066s_hz": 250, ', 1), errors.MalformedHeader),
         (json_text(MV, sampling_rate=250), errors.MalformedHeader),
         (json_text(MV, signal_uv=[[1]]), errors.MalformedHeader),
         (json_text(MV, signal_mv=None), errors.MalformedHeader),
