@@ -37,6 +37,10 @@ class EvaluateConfig(MeasureOptions):
     bundle: Path = field(metadata={"help": "bundle folder"})
     cohort: Path = field(metadata={"help": "folder of a cohort with a test split"})
     out: Path = field(metadata={"help": "folder for report and predictions; must not hold a report yet"})
+    unseen: bool = field(
+        default=False,
+        metadata={"help": "none of the patients trained the bundle, though the cohort is split by another rule"},
+    )
     threads: int = field(default=1, metadata={"help": "CPU threads of the network"})
 
 
@@ -63,6 +67,9 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
 
     _refuse_taken(config.out)
     estimator, cohort = Estimator.load(config.bundle, threads=config.threads), Cohort.open(config.cohort)
+    if not config.unseen:
+        trained_by = estimator.bundle.provenance.training.get("splits_sha256", "")
+        cohort.refuse_other_splits(trained_by, "if none of its patients trained the bundle, say --unseen")
     predictions = answered(estimator, cohort)
     report = report_of(predictions, estimator.bundle, cohort, config)
     config.out.mkdir(parents=True, exist_ok=True)

@@ -173,7 +173,7 @@ def _provenance(config: ExportConfig, cohort: Cohort, runs: Sequence[Mapping[str
         + ("Demonstrates the software; its numbers say nothing about patients." if about["is_simulated"] else ""),
         licences=tuple(dict.fromkeys([*chain.from_iterable(map(licences_behind, runs)), *others])),
         label_distribution_sha256=LabelDistribution.from_labels(train).sha256,
-        training={"config": runs[0]["train"], "after": runs[0]["after"]},
+        training={"config": runs[0]["train"], "after": runs[0]["after"], "splits_sha256": cohort.splits_sha256},
     )
 
 

@@ -75,6 +75,12 @@ def test_mimic_in_three_commands_and_a_full_disk_before_each(clone: Path) -> Non
     report = json.loads((clone / "reports" / "ours" / "report.json").read_text())
     n_test = json.loads((clone / "cohorts" / "ours" / "cohort.json").read_text())["counts"]["test"]
     assert report["labels"]["n"] == n_test > 0
+    builder, _, evaluation = ([word.replace("/ours", "/other") for word in words] for words in three)
+    code, said = execute(clone, [*builder, "--split-key", "other"])
+    assert code == 0, said
+    code, said = execute(clone, [*evaluation, "--bundle", "runs/ours/bundle"])
+    assert code == 1
+    assert "split by another rule" in said
 
 
 @pytest.mark.shared

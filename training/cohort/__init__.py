@@ -31,6 +31,9 @@ class Split(StrEnum):
     TEST = "test"
 
 
+SPLIT_OPTIONS = frozenset({"split_by", "split_column", "split_key", "test_from", "test_sites"})
+"""Of a builder: they decide which patient is in which split."""
+
 SPLIT_SHARES = {Split.TRAIN: 0.77, Split.VALIDATION: 0.05, Split.CALIBRATION: 0.09, Split.TEST: 0.09}
 
 
@@ -120,6 +123,27 @@ class Cohort:
     def labels(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """What the network is to estimate of the ECGs at ``rows``: potassium in mmol/L unless :attr:`label` differs."""
         return self.column(self.label.name, rows).astype(np.float64)
+
+    @property
+    def splits_sha256(self) -> str:
+        """Of the rule by which patients came into their splits, key included; empty for simulated ones, who are others
+        in every cohort."""
+        rule = {name: value for name, value in self.about["about"].get("spec", {}).items() if name in SPLIT_OPTIONS}
+        return hashlib.sha256(json.dumps(rule, sort_keys=True).encode()).hexdigest() if rule else ""
+
+    def refuse_other_splits(self, splits_sha256: str, but: str) -> None:
+        """Check that these are the splits by whose rule a bundle was trained; where either is not known nothing is
+        checked. ``but`` says what to do where its patients are others.
+
+        Raises:
+            ValueError: they are not.
+        """
+        if splits_sha256 and self.splits_sha256 and splits_sha256 != self.splits_sha256:
+            raise ValueError(
+                "the cohort is split by another rule than the one that the bundle was trained on, so that patients who "
+                "trained it may be among those that are to judge it. Make the cohort again with the --split-key, "
+                f"--split-by and other options of splits that the training cohort had; {but}"
+            )
 
     def refuse_other_label(self) -> None:
         """Check that the label is potassium, as everything behind a bundle takes it to be.
