@@ -157,7 +157,7 @@ def load_bundle(folder: Path = SHIPPED) -> Bundle:
     """
     manifest_bytes = _read(folder / _MANIFEST)
     try:
-        manifest = json.loads(manifest_bytes)
+        manifest = orjson.loads(manifest_bytes)
         version = manifest.pop("format_version")
         if version != FORMAT_VERSION:
             raise BundleError(
@@ -194,7 +194,7 @@ def _build(manifest: dict[str, Any], files: Mapping[str, bytes], sha256: str) ->
         personal=None if personal is None else VarianceComponents(**personal),
         onnx=files[_ONNX],
         weights=files[_WEIGHTS],
-        metrics=json.loads(files[_METRICS]),
+        metrics=orjson.loads(files[_METRICS]),
         sha256=sha256,
     )
 

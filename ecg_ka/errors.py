@@ -12,6 +12,7 @@
     |-- UnusableRecord               readable, but no estimate can be made from it
     |   |-- NoSamples                a signal of zero samples
     |   |-- NonFiniteSamples         NaN or infinity among the samples
+    |   |-- ImpossibleSamples        samples that no electrode gives
     |   |-- MissingLeads             leads that the model needs are not there
     |   |-- TooShort                 less signal than the model needs
     |   `-- FlatSignal               no electrical activity in it
@@ -108,6 +109,12 @@ class NonFiniteSamples(UnusableRecord):
     """NaN or infinity stands among the samples."""
 
     title = "Non-finite samples"
+
+
+class ImpossibleSamples(UnusableRecord):
+    """A sample is larger than any that an electrode gives."""
+
+    title = "Impossible samples"
 
 
 class MissingLeads(UnusableRecord):

@@ -243,10 +243,10 @@ class Estimate:
     disclaimer: str = DISCLAIMER
 
     def to_json(self) -> bytes:
-        """The answer as JSON in UTF-8; flags become ``{"name", "sentence"}``."""
+        """The answer as JSON in UTF-8; flags become ``{"name", "sentence"}``, numbers of numpy plain ones."""
         values = {name: getattr(self, name) for name in _FIELDS}
         values["flags"] = [{"name": str(flag), "sentence": flag.sentence} for flag in self.flags]
-        return orjson.dumps(values)
+        return orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)
 
     def to_dict(self) -> dict[str, Any]:
         """The same in plain types."""

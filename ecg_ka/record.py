@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -9,7 +10,14 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg_ka.errors import InvalidSamplingRate, MalformedHeader, MissingLeads, NonFiniteSamples, NoSamples
+from ecg_ka.errors import (
+    ImpossibleSamples,
+    InvalidSamplingRate,
+    MalformedHeader,
+    MissingLeads,
+    NonFiniteSamples,
+    NoSamples,
+)
 
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 """The 12 standard leads in the order of every record."""
@@ -22,6 +30,9 @@ DERIVED_FROM_I_II = {"III": (-1.0, 1.0), "aVR": (-0.5, -0.5), "aVL": (1.0, -0.5)
 
 FS_RANGE_HZ = (50.0, 20_000.0)
 """Sampling rates outside this range are refused: below it no T wave survives, above it no cart writes."""
+
+MOST_MV = 1e10
+"""Larger samples are refused: no stored number of 32 bits makes them, and squares of single precision overflow."""
 
 _CANONICAL = {lead.upper(): lead for lead in LEADS} | {f"C{i}": f"V{i}" for i in range(1, 7)}
 _CANONICAL |= {f"D{lead}": lead for lead in ("I", "II", "III")}  # "derivación", "derivação", "dérivation"
@@ -63,7 +74,8 @@ class EcgRecord:
     Only standard leads are kept. Build one with :meth:`from_leads`, which orders and derives leads.
 
     Raises:
-        NoSamples, NonFiniteSamples, InvalidSamplingRate, MissingLeads, MalformedHeader: on the value concerned.
+        NoSamples, NonFiniteSamples, ImpossibleSamples, InvalidSamplingRate, MissingLeads, MalformedHeader: on the value
+            concerned.
     """
 
     signal_mv: NDArray[np.float32]
@@ -80,10 +92,7 @@ class EcgRecord:
             )
         if self.signal_mv.shape[1] == 0:
             raise NoSamples("the signal holds 0 samples; expected at least 5 s of ECG. Check the export.")
-        finite = [bool(np.isfinite(row).all()) for row in self.signal_mv]
-        if not all(finite):
-            bad = ", ".join(lead for lead, ok in zip(self.leads, finite, strict=True) if not ok)
-            raise NonFiniteSamples(f"NaN or infinity in lead {bad}; expected finite samples. Export without gaps.")
+        _check_samples(self.leads, self.signal_mv)
         self.signal_mv.setflags(write=False)
 
     @classmethod
@@ -144,6 +153,19 @@ class EcgRecord:
             raise MissingLeads(f"no lead {name!r}; this record has {', '.join(self.leads)}")
         row: NDArray[np.float32] = self.signal_mv[self.leads.index(name)]
         return row
+
+
+def _check_samples(leads: Sequence[str], signal_mv: NDArray[np.float32]) -> None:
+    largest = {lead: float(np.abs(row).max()) for lead, row in zip(leads, signal_mv, strict=True)}  # or NaN
+    bad = ", ".join(lead for lead, mv in largest.items() if not math.isfinite(mv))
+    if bad:
+        raise NonFiniteSamples(f"NaN or infinity in lead {bad}; expected finite samples. Export without gaps.")
+    bad = ", ".join(f"{lead} ({mv:.3g} mV)" for lead, mv in largest.items() if mv > MOST_MV)
+    if bad:
+        raise ImpossibleSamples(
+            f"samples of more than {MOST_MV:g} mV in lead {bad}; expected those of an ECG. Check unit and gain of the "
+            "file, and whether such a value marks a gap."
+        )
 
 
 def _check_sampling_rate(fs_hz: float) -> None:

@@ -115,8 +115,8 @@ def _regression_table(m: dict[str, Any]) -> str:
     first = m["model"]
     note = (
         f"{first['n']:,} ECGs, one a patient. In mmol/L; regions by the true label. SD of the labels "
-        f"{first['sd_labels']:.3f}; predicting their median for everyone gives an MAE of "
-        f"{first['mae_of_the_median']:.3f}."
+        f"{_number(first['sd_labels'])}; predicting their median for everyone gives an MAE of "
+        f"{_number(first['mae_of_the_median'])}."
     )
     return note + "\n\n" + table(["", *columns], rows)
 
@@ -139,15 +139,16 @@ def _intervals(m: dict[str, Any]) -> str:
     note = (
         f"Share of test ECGs whose true potassium the interval at level {i['level']:g} holds, and its mean width in "
         "mmol/L. The marginal interval holds its level over all ECGs alike; the label-conditional one in each true "
-        f"region. MAE of the calibrated median {i['mae_of_calibrated_median']:.3f} mmol/L. Mean P(K >= 5.5) "
-        f"{i['mean_p_at_least_5_5']:.4f} against an observed share of {i['share_at_least_5_5']:.4f}."
+        f"region. MAE of the calibrated median {_number(i['mae_of_calibrated_median'])} mmol/L. Mean P(K >= 5.5) "
+        f"{_number(i['mean_p_at_least_5_5'], 4)} against an observed share of {_number(i['share_at_least_5_5'], 4)}."
     )
     columns = ["true potassium", "ECGs", "marginal", "width", "label-conditional", "width"]
     return note + "\n\n" + table(columns, rows)
 
 
 def _bands(bands: dict[str, Any]) -> str:
-    note = f"{BANDS_SENTENCE} The same holds for the other bands. {bands['mean_size']:.2f} of the 3 bands on average."
+    size = _number(bands["mean_size"], 2)
+    note = f"{BANDS_SENTENCE} The same holds for the other bands. {size} of the 3 bands on average."
     rows = [
         [f"`{band}`", str(b["n"]), *(_number(b[figure]) for figure in ("in_set", "mean_size", "share_of_answers"))]
         for band in Band
@@ -176,8 +177,8 @@ def _category_alarms(alarms: dict[str, Any]) -> str:
     return note + "\n\n" + table(["", "operating point", "positives", *columns], rows)
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def _number(value: float | None, digits: int = 3) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def _missing_table(missing: dict[str, dict[str, float]]) -> str:

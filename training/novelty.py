@@ -11,7 +11,7 @@ from training.cohort import Cohort, Split
 from training.trainer import embed
 
 MOST_TRAINING_ECGS = 20_000
-"""Drawn at random where there are more: a covariance of 239 numbers needs no more."""
+"""Drawn at random where there are more: a covariance of 140 numbers needs no more."""
 
 _SEED = 1
 

@@ -65,7 +65,9 @@ def order_note(names: tuple[str, ...], products: Numbers, *, limb_leads_checked:
     if names != INDEPENDENT_LEADS:
         return None
     waves = products[1:]
-    sizes = np.maximum(waves.trace(axis1=1, axis2=2), _NO_WAVE)
+    sizes = waves.trace(axis1=1, axis2=2)
+    if not sizes.min() > _NO_WAVE:
+        return None
     shapes = (waves * (len(names) / sizes)[:, None, None]).take(_once())
     gain = _gain(shapes, _exchanges(chest=True))
     if gain > _LEAST_GAIN_CHEST:
@@ -83,8 +85,7 @@ def limb_lead_note(names: tuple[str, ...], signal_mv: NDArray[np.float32]) -> st
     if not {"I", "II"} <= set(names):
         return None
     steps = signal_mv[:, 1:] - signal_mv[:, :-1]
-    with np.errstate(over="ignore", invalid="ignore"):  # of 1e19 mV no lead is any other
-        products: list[list[float]] = (steps @ steps.T).tolist()
+    products: list[list[float]] = (steps @ steps.T).tolist()
     i, ii = names.index("I"), names.index("II")
     with_i, with_ii = products[i], products[ii]
     chest = [(k, products[k][k]) for k, name in enumerate(names) if name.startswith("V") and products[k][k] > 0]

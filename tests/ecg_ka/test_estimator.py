@@ -145,6 +145,14 @@ def test_the_answer_in_json_types_has_every_field(estimator: Estimator) -> None:
     assert {"name": "DEMO_MODEL", "sentence": Flag.DEMO_MODEL.sentence} in answer["flags"]
 
 
+def test_numbers_of_numpy_are_numbers(estimator: Estimator) -> None:
+    record = replace(ecg(1), fs_hz=np.float64(500))
+    told = (estimator.estimate(record, level=level).to_dict() for level in (np.float64(0.8), 0.8))
+    one, other = ({**answer, "timing_ms": 0} for answer in told)
+    assert one == other
+    assert json.loads(json.dumps(one)) == one
+
+
 def test_a_long_record_is_estimated_from_its_cleanest_ten_seconds(estimator: Estimator) -> None:
     clean = ecg(5)
     noise = np.random.default_rng(0).normal(0, 0.5, clean.signal_mv.shape).astype(np.float32)

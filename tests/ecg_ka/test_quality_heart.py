@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ecg_ka import Estimator, Flag, read
+from ecg_ka.errors import UnusableRecord
 from ecg_ka.quality import assess, assessment, lead_order
 from ecg_ka.quality.averaged_beat import AveragedBeat, average_beat
 from ecg_ka.quality.cables import interchanged_cables
@@ -269,7 +272,29 @@ def test_a_spike_is_what_its_definition_says(truth: Simulated) -> None:
     assert 0.3 < np.mean(found) < 0.9
 
 
-@pytest.mark.parametrize("gain", [1e-30, 1e10, 1e20, 1e36])
-def test_no_amplitude_makes_the_checks_overflow(truth: Simulated, gain: float) -> None:
+@pytest.mark.parametrize("gain", [1e-30, 1e9])
+@pytest.mark.parametrize("spike_mv", [0.0, 1e10])
+def test_no_amplitude_makes_an_estimate_overflow(truth: Simulated, gain: float, spike_mv: float) -> None:
+    """No warning, and no number that JSON has not, of all that a record may hold."""
     record = truth.records[2]
-    assert assess(replace(record, signal_mv=record.signal_mv * np.float32(gain))).r_peaks.size > 3
+    rows = record.signal_mv * np.float32(gain)
+    rows[6, 1000:1002] = spike_mv, -spike_mv
+    given = replace(record, signal_mv=rows)
+    assert assess(given).flags & {Flag.LOW_QUALITY, Flag.IMPLAUSIBLE_AMPLITUDE}
+    with suppress(UnusableRecord):  # too flat
+        json.dumps(Estimator.load().estimate(given).to_dict(), allow_nan=False)
+
+
+def test_of_beats_without_a_wave_nothing_is_said() -> None:
+    nothing = np.zeros((3, 8, 8))
+    assert order_note(INDEPENDENT_LEADS, nothing, limb_leads_checked=False) is None
+    assert interchanged_cables(INDEPENDENT_LEADS, nothing) is None
+
+
+def test_spikes_are_not_sought_where_samples_are_as_wide_as_waves() -> None:
+    """Below 240 Hz."""
+    rows = np.zeros((4, 2400), dtype=np.float32)
+    peaks = np.arange(200, 2200, 200)
+    rows[:, peaks - 30] = 1.0
+    assert is_paced([*rows], 240.0, peaks)
+    assert not is_paced([*rows], 239.0, peaks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecg_ka.errors import InvalidSamplingRate, MalformedHeader, MissingLeads, NonFiniteSamples, NoSamples
-from ecg_ka.record import INDEPENDENT_LEADS, LEADS, EcgRecord, Source, canonical_lead
+from ecg_ka.errors import (
+    ImpossibleSamples,
+    InvalidSamplingRate,
+    MalformedHeader,
+    MissingLeads,
+    NonFiniteSamples,
+    NoSamples,
+)
+from ecg_ka.record import INDEPENDENT_LEADS, LEADS, MOST_MV, EcgRecord, Source, canonical_lead
 
 SOURCE = Source(format="test", sha256="0" * 64, units_in="mV")
 
@@ -101,6 +109,16 @@ def test_no_samples_nan_twice_and_no_lead_are_refused() -> None:
     signal[1, 3] = np.nan
     with pytest.raises(NonFiniteSamples, match="II"):
         EcgRecord.from_leads(signal, ("I", "II"), fs_hz=500, source=SOURCE)
+
+
+@pytest.mark.parametrize("mv", [1.1e10, -1.1e10, 3e38])
+def test_samples_that_no_electrode_gives_are_refused_with_their_size(mv: float) -> None:
+    signal = np.zeros((2, 10))
+    signal[1, 3] = MOST_MV
+    assert EcgRecord.from_leads(signal, ("V1", "V2"), fs_hz=500, source=SOURCE).signal_mv.max() == 1e10
+    signal[1, 3] = mv
+    with pytest.raises(ImpossibleSamples, match=re.escape(f"V2 ({abs(mv):.3g} mV)")):
+        EcgRecord.from_leads(signal, ("V1", "V2"), fs_hz=500, source=SOURCE)
 
 
 def test_a_record_cannot_be_changed() -> None:
