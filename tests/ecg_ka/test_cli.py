@@ -78,6 +78,7 @@ def test_json_is_json_only_with_one_answer_a_file_refusals_included(file: Path, 
     out = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (out.returncode, "Traceback" in out.stderr) == (2, False)
     good, refused = json.loads(out.stdout)
+    assert len(out.stdout.splitlines()) > len(good) + len(refused)  # for people too
     assert set(good) == set(refused)
     library = Estimator.load().estimate(read(file)).to_dict()
     for key in set(library) - {"timing_ms"}:
