@@ -45,5 +45,5 @@ def write(path: Path, content: str | bytes) -> None:
 
 
 def json_text(value: Any) -> str:
-    """Plain types and dataclasses as indented JSON."""
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+    """Plain types, dataclasses and numbers of numpy as indented JSON."""
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY).decode()
