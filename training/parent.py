@@ -15,6 +15,7 @@ from torch import Tensor
 from ecg_ka.bundle import load_bundle
 from ecg_ka.network import NetworkConfig, PotassiumNet
 from training.checkpoint import FILE as CHECKPOINT
+from training.cohort import splits_sha256_of
 from training.run_folder import RunFolder
 
 
@@ -81,6 +82,7 @@ class Parent:
                 "weights_sha256": hashlib.sha256(weights).hexdigest(),
                 "licences": list(licences_behind(saved)),
                 "after": saved.get("after"),
+                "splits_sha256": splits_sha256_of(saved["cohort"]),
             },
         )
 

@@ -137,6 +137,11 @@ def load_weights(network: PotassiumNet, run_folder: Path) -> None:
 def _parent(folder: Path, cohort: Cohort) -> Parent:
     parent = Parent.open(folder)
     parent.refuse_other_signal(cohort.about["signal"])
+    try:
+        cohort.refuse_other_splits(parent.about.get("splits_sha256", ""), "if its patients are others, all is well")
+    except ValueError as doubt:  # only told: nothing is judged yet
+        if ranks.is_first():
+            print(f"warning: {doubt}", file=sys.stderr)
     return parent
 
 

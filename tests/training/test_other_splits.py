@@ -15,6 +15,8 @@ from training.cohort import SPLIT_OPTIONS, Cohort
 from training.cohort.records import BuildOptions
 from training.cohort.splits import SplitBy
 from training.evaluate import EvaluateConfig, run
+from training.train import TrainConfig
+from training.train import run as train
 
 
 def built_with(cohort: Path, folder: Path, options: BuildOptions) -> Path:
@@ -52,6 +54,21 @@ def test_a_cohort_split_by_another_rule_neither_tests_nor_calibrates_unless_its_
     assert run(EvaluateConfig(bundle=bundle, cohort=other, out=tmp_path / "unseen", resamples=100, unseen=True))
     calibrate(CalibrateConfig(bundle=bundle, cohort=grown, out=out))
     calibrate(CalibrateConfig(bundle=SHIPPED, cohort=other, out=tmp_path / "simulated"))
+
+
+def test_training_on_from_such_a_bundle_or_run_is_told(
+    cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours = built_with(cohort, tmp_path / "ours", BuildOptions(out=tmp_path))
+    other = built_with(cohort, tmp_path / "other", BuildOptions(out=tmp_path, split_key="other"))
+    config = TrainConfig(cohort=other, out=tmp_path / "run", init=trained_on(ours, tmp_path / "b"), epochs=1)
+    config = replace(config, head_only=True, threads=1)
+    train(config)
+    assert "warning: the cohort is split by another rule" in capsys.readouterr().err
+    train(replace(config, init=config.out, out=tmp_path / "same"))
+    assert "warning" not in capsys.readouterr().err
+    train(replace(config, init=config.out, cohort=ours, out=tmp_path / "back"))
+    assert "warning: the cohort is split by another rule" in capsys.readouterr().err
 
 
 def test_every_option_that_moves_patients_is_part_of_the_rule(cohort: Path, tmp_path: Path) -> None:

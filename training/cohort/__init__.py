@@ -126,10 +126,8 @@ class Cohort:
 
     @property
     def splits_sha256(self) -> str:
-        """Of the rule by which patients came into their splits, key included; empty for simulated ones, who are others
-        in every cohort."""
-        rule = {name: value for name, value in self.about["about"].get("spec", {}).items() if name in SPLIT_OPTIONS}
-        return hashlib.sha256(json.dumps(rule, sort_keys=True).encode()).hexdigest() if rule else ""
+        """:func:`splits_sha256_of` this cohort."""
+        return splits_sha256_of(self.about)
 
     def refuse_other_splits(self, splits_sha256: str, but: str) -> None:
         """Check that these are the splits by whose rule a bundle was trained; where either is not known nothing is
@@ -170,6 +168,14 @@ class Cohort:
     def signal_mv(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Model inputs (n, leads, T) in mV, bit for bit as serving computes them."""
         return to_mv(self.signals[rows])
+
+
+def splits_sha256_of(cohort: Mapping[str, Any]) -> str:
+    """Of the rule by which patients came into their splits, key included, from the description of a cohort; empty for
+    simulated ones, who are others in every cohort."""
+    spec = cohort.get("about", {}).get("spec", {})
+    rule = {name: value for name, value in spec.items() if name in SPLIT_OPTIONS}
+    return hashlib.sha256(json.dumps(rule, sort_keys=True).encode()).hexdigest() if rule else ""
 
 
 _AGAIN = "Delete the folder and make the cohort again"
