@@ -190,8 +190,8 @@ def _refuse_misfit(bundle: Bundle, cohort: Cohort, of: Of) -> None:
     if cohort.about["about"]["is_simulated"] and not bundle.provenance.is_simulated:
         raise ValueError("a model of patients cannot be calibrated on simulated ECGs; give a cohort of patients")
     if of is Of.CALIBRATION:
-        trained_by = bundle.provenance.training.get("splits_sha256", "")
-        cohort.refuse_other_splits(trained_by, "if none of its patients trained the bundle, say --of unseen")
+        but = "if none of its patients trained the bundle, say --of unseen"
+        cohort.refuse_other_splits(bundle.provenance.training, but)
     train = cohort.rows(Split.TRAIN)
     if of is Of.UNSEEN and len(train):
         labels = LabelDistribution.from_labels(cohort.labels(train))

@@ -68,8 +68,8 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     _refuse_taken(config.out)
     estimator, cohort = Estimator.load(config.bundle, threads=config.threads), Cohort.open(config.cohort)
     if not config.unseen:
-        trained_by = estimator.bundle.provenance.training.get("splits_sha256", "")
-        cohort.refuse_other_splits(trained_by, "if none of its patients trained the bundle, say --unseen")
+        but = "if none of its patients trained the bundle, say --unseen"
+        cohort.refuse_other_splits(estimator.bundle.provenance.training, but)
     predictions = answered(estimator, cohort)
     report = report_of(predictions, estimator.bundle, cohort, config)
     config.out.mkdir(parents=True, exist_ok=True)

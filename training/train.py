@@ -138,7 +138,7 @@ def _parent(folder: Path, cohort: Cohort) -> Parent:
     parent = Parent.open(folder)
     parent.refuse_other_signal(cohort.about["signal"])
     try:
-        cohort.refuse_other_splits(parent.about.get("splits_sha256", ""), "if its patients are others, all is well")
+        cohort.refuse_other_splits(parent.about, "if its patients are others, all is well")
     except ValueError as doubt:  # only told: nothing is judged yet
         if ranks.is_first():
             print(f"warning: {doubt}", file=sys.stderr)

@@ -129,14 +129,15 @@ class Cohort:
         """:func:`splits_sha256_of` this cohort."""
         return splits_sha256_of(self.about)
 
-    def refuse_other_splits(self, splits_sha256: str, but: str) -> None:
-        """Check that these are the splits by whose rule a bundle was trained; where either is not known nothing is
-        checked. ``but`` says what to do where its patients are others.
+    def refuse_other_splits(self, training: Mapping[str, Any], but: str) -> None:
+        """Check that these are the splits by whose rule a bundle was trained, by what is kept of that ``training``;
+        where either is not known nothing is checked. ``but`` says what to do where its patients are others.
 
         Raises:
             ValueError: they are not.
         """
-        if splits_sha256 and self.splits_sha256 and splits_sha256 != self.splits_sha256:
+        ours, theirs = self.splits_sha256, training.get("splits_sha256")
+        if ours and theirs and ours != theirs:
             raise ValueError(
                 "the cohort is split by another rule than the one that the bundle was trained on, so that patients who "
                 "trained it may be among those that are to judge it. Make the cohort again with the --split-key, "
