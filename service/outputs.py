@@ -34,7 +34,7 @@ def answer_of(
     fields = upload.fields
     identity = Identity.of(fields.subject, fields.client_reference)
     if fields.output is Output.JSON and identity == Identity():
-        return EstimateOut.model_validate(estimate.to_dict())
+        return EstimateOut.model_validate_json(estimate.to_json())
     answered = Answered(
         estimate=estimate,
         record=record,

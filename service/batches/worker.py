@@ -87,7 +87,7 @@ class Worker:
         fields = EcgFields.model_validate(item.fields)
         record = ecg_ka.read(content, fs_hz=fields.fs_hz, units=fields.units, leads=fields.lead_names)
         estimate = self._estimator.estimate(record, level=fields.level)
-        answer = EstimateOut.model_validate(estimate.to_dict()).model_dump(mode="json")
+        answer = EstimateOut.model_validate_json(estimate.to_json()).model_dump(mode="json")
         row = estimates.row_of(self._store, record, estimate)
         return Outcome(status=200, answer=answer, row=row, content=content)
 

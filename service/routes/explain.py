@@ -47,7 +47,7 @@ def _answer(
     upload: Upload[ExplainFields], record: ecg_ka.EcgRecord, estimate: ecg_ka.Estimate, found: ecg_ka.Explanation
 ) -> ExplanationOut | Response:
     if upload.fields.output is ecg_ka.Output.JSON:
-        told = EstimateOut.model_validate(estimate.to_dict())
+        told = EstimateOut.model_validate_json(estimate.to_json())
         beside = {name: getattr(told, name) for name in ("flags", "ecg", "model", "disclaimer")}
         return ExplanationOut.model_validate(found.to_dict() | beside)
     issued = datetime.now().astimezone()
